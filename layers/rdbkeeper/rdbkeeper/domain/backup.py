@@ -1,0 +1,134 @@
+"""Instances, their backups, and the files that a backup is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+
+class BackupState(StrEnum):
+    COMPLETE = "complete"
+    IN_PROGRESS = "in progress"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One managed Redis deployment as its provider describes it.
+
+    `members` are the ids of its nodes: a provider may file a backup under a node in place of the instance.
+    """
+
+    provider: str
+    name: str
+    engine: str
+    available: bool
+    backup_retention_days: int
+    backup_window: str
+    members: tuple[str, ...] = ()
+
+    @property
+    def backups_enabled(self) -> bool:
+        return self.backup_retention_days > 0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One backup file's origin: the file's name without its ending, and the slots that it holds ("" where unknown)."""
+
+    name: str
+    slots: str = ""
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What is needed to make the same instance again; values are the provider's own words, "" where it gave none."""
+
+    engine: str = ""
+    engine_version: str = ""
+    node_type: str = ""
+    parameter_group: str = ""
+    shard_count: int = 1
+    cluster_mode: bool = False
+    replicas_per_shard: int = 0
+    port: int = 0
+    subnet_group: str = ""
+    automatic_failover: str = ""
+    data_tiering: str = ""
+
+    def as_record(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> EngineFacts:
+        return cls(**record)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A point-in-time set of files, one a shard, as the provider lists it.
+
+    `taken_at` (aware UTC) is the earliest shard's; None while the provider has not said it.
+    """
+
+    provider: str
+    instance: str
+    backup_id: str
+    state: BackupState
+    automatic: bool
+    taken_at: datetime | None
+    shards: tuple[Shard, ...]
+    engine: EngineFacts
+
+    @property
+    def copy_id(self) -> str:
+        """The id that a copy of this backup has: `20261122T021500Z-automatic.orders`."""
+        if self.taken_at is None:
+            raise ValueError(f"backup {self.backup_id} has no time yet, so a copy of it has no id")
+        return f"{self.taken_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self.backup_id}"
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "instance": self.instance,
+            "backup_id": self.backup_id,
+            "state": self.state.value,
+            "automatic": self.automatic,
+            "taken_at": self.taken_at.astimezone(UTC).isoformat() if self.taken_at else None,
+            "shards": [[shard.name, shard.slots] for shard in self.shards],
+            "engine": self.engine.as_record(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Backup:
+        return cls(
+            provider=record["provider"],
+            instance=record["instance"],
+            backup_id=record["backup_id"],
+            state=BackupState(record["state"]),
+            automatic=record["automatic"],
+            taken_at=datetime.fromisoformat(record["taken_at"]) if record["taken_at"] else None,
+            shards=tuple(Shard(name, slots) for name, slots in record["shards"]),
+            engine=EngineFacts.from_record(record["engine"]),
+        )
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """One backup file that can be read now: where it lies, how long it is, and the tag that pins those bytes."""
+
+    shard: Shard
+    key: str
+    size_bytes: int
+    etag: str
+
+    def as_record(self) -> list[Any]:
+        return [self.shard.name, self.shard.slots, self.key, self.size_bytes, self.etag]
+
+    @classmethod
+    def from_record(cls, record: list[Any]) -> StagedFile:
+        name, slots, key, size_bytes, etag = record
+        return cls(Shard(name, slots), key, size_bytes, etag)

@@ -1,0 +1,186 @@
+"""A copy: its keys in the vault, and its manifest, the document that makes it exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from rdbkeeper.domain.backup import Backup, EngineFacts
+from rdbkeeper.domain.errors import ManifestUnreadable
+
+MANIFEST_FORMAT = "rdbkeeper-manifest/1"
+
+
+class Level(StrEnum):
+    """How far a copy was checked: whatever lacks a checksum of the source's own is unchecked."""
+
+    VERIFIED = "verified"
+    UNCHECKED = "unchecked"
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One copy as its manifest's name tells it."""
+
+    copy_id: str
+    level: Level
+
+
+@dataclass(frozen=True)
+class CopiedFile:
+    """One file of a copy and what was found about it. Sums are hex; `unchecked_reason` is "" for a verified file."""
+
+    name: str
+    key: str
+    slots: str
+    size_bytes: int
+    rdb_version: str
+    crc64: str
+    crc64nvme: str
+    part_size_bytes: int
+    part_sha256: tuple[str, ...]
+    checks: tuple[str, ...]
+    unchecked_reason: str
+
+    def same_content(self, other: CopiedFile) -> bool:
+        """True when both describe the same bytes under the same key."""
+        return (self.key, self.size_bytes, self.crc64nvme) == (other.key, other.size_bytes, other.crc64nvme)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The document that describes one copy; written last, once. From it, alone, the copy can be checked and restored."""
+
+    copy_id: str
+    rule: str
+    provider: str
+    instance: str
+    backup_id: str
+    automatic: bool
+    taken_at: datetime
+    copied_at: datetime
+    engine: EngineFacts
+    files: tuple[CopiedFile, ...]
+    made_by: str
+
+    @property
+    def level(self) -> Level:
+        return Level.UNCHECKED if any(file.unchecked_reason for file in self.files) else Level.VERIFIED
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size_bytes for file in self.files)
+
+    def same_copy(self, other: Manifest) -> bool:
+        """True when both manifests describe the same bytes of the same backup."""
+        return self.copy_id == other.copy_id and len(self.files) == len(other.files) and all(
+            mine.same_content(theirs) for mine, theirs in zip(self.files, other.files, strict=True)
+        )
+
+    def to_json(self) -> bytes:
+        """The document: UTF-8 JSON, indented, because at 3 a.m. a person reads it."""
+        document = {
+            "format": MANIFEST_FORMAT,
+            "copy_id": self.copy_id,
+            "level": self.level.value,
+            "rule": self.rule,
+            "source": {
+                "provider": self.provider,
+                "instance": self.instance,
+                "backup_id": self.backup_id,
+                "automatic": self.automatic,
+                "taken_at": _write_time(self.taken_at),
+            },
+            "copied_at": _write_time(self.copied_at),
+            "made_by": self.made_by,
+            "size_bytes": self.size_bytes,
+            "engine": self.engine.as_record(),
+            "files": [dict(vars(file)) for file in self.files],
+        }
+        return (json.dumps(document, indent=2) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, body: bytes, key: str) -> Manifest:
+        """The manifest that `to_json` wrote. Raises ManifestUnreadable, naming `key`, for anything else."""
+        try:
+            document = json.loads(body)
+            if document["format"] != MANIFEST_FORMAT:
+                raise ValueError(f"its format is {document['format']!r}")
+            source = document["source"]
+            return cls(
+                copy_id=document["copy_id"],
+                rule=document["rule"],
+                provider=source["provider"],
+                instance=source["instance"],
+                backup_id=source["backup_id"],
+                automatic=source["automatic"],
+                taken_at=datetime.fromisoformat(source["taken_at"]),
+                copied_at=datetime.fromisoformat(document["copied_at"]),
+                engine=EngineFacts.from_record(document["engine"]),
+                files=tuple(_read_file(record) for record in document["files"]),
+                made_by=document["made_by"],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ManifestUnreadable(
+                f"Reading the manifest {key} failed: {type(error).__name__}: {error}.",
+                hint="Something other than rdbkeeper wrote or changed it; look at the object's versions.",
+            ) from error
+
+
+def manifests_prefix(path: str) -> str:
+    """Where the manifests of a place lie."""
+    return f"{path}manifests/"
+
+
+def manifest_key(path: str, copy_id: str, level: Level) -> str:
+    """The key of one manifest; the level is in the name, so that a listing tells it."""
+    return f"{manifests_prefix(path)}{copy_id}.{level.value}.json"
+
+
+def data_key(path: str, copy_id: str, file_name: str) -> str:
+    """The key of one data file; made of the backup's own facts, so that a repeat writes the same key."""
+    return f"{path}{copy_id}/{file_name}.rdb"
+
+
+def find_catalog_entry(path: str, key: str) -> CatalogEntry | None:
+    """What a key below `manifests_prefix` says, or None where it is not a manifest's."""
+    name = key.removeprefix(manifests_prefix(path))
+    for level in Level:
+        ending = f".{level.value}.json"
+        if name.endswith(ending) and "/" not in name:
+            return CatalogEntry(name.removesuffix(ending), level)
+    return None
+
+
+def describe_copy(
+    *, rule: str, backup: Backup, files: tuple[CopiedFile, ...], copied_at: datetime, made_by: str
+) -> Manifest:
+    """The manifest of a copy of `backup`, all of whose files are in the vault."""
+    if backup.taken_at is None:
+        raise ValueError(f"backup {backup.backup_id} has no time")
+    return Manifest(
+        copy_id=backup.copy_id,
+        rule=rule,
+        provider=backup.provider,
+        instance=backup.instance,
+        backup_id=backup.backup_id,
+        automatic=backup.automatic,
+        taken_at=backup.taken_at,
+        copied_at=copied_at,
+        engine=backup.engine,
+        files=files,
+        made_by=made_by,
+    )
+
+
+def _write_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _read_file(record: Mapping[str, Any]) -> CopiedFile:
+    values = {**record, "part_sha256": tuple(record["part_sha256"]), "checks": tuple(record["checks"])}
+    return CopiedFile(**values)

@@ -1,0 +1,104 @@
+"""What became of each backup in a run, and the one line that a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from rdbkeeper.domain.copy import Level
+
+
+class Status(StrEnum):
+    COPIED = "copied"
+    PRESENT = "present"
+    POSTPONED = "postponed"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One backup in one run. `reason` is a stable code, `detail` a sentence with its hint."""
+
+    backup_id: str
+    status: Status
+    reason: str
+    detail: str = ""
+    copy_id: str = ""
+    level: str = ""
+    file_count: int = 0
+    size_bytes: int = 0
+    seconds: float = 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        return {**vars(self), "status": self.status.value}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Outcome:
+        return cls(**{**record, "status": Status(record["status"])})
+
+
+def _count(outcomes: Sequence[Outcome], status: Status) -> int:
+    return sum(outcome.status is status for outcome in outcomes)
+
+
+def report_line(rule: str, outcomes: Sequence[Outcome], next_fire: datetime | None, time_zone: str) -> str:
+    """The line that tells a whole run, such as
+
+    `orders: 3 backups found, 2 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed; next run …`
+    """
+    parts = [f"{_plural(len(outcomes), 'backup')} found", f"{_count(outcomes, Status.PRESENT)} already kept"]
+    parts += _copied_parts([outcome for outcome in outcomes if outcome.status is Status.COPIED])
+    parts += [
+        f"{_count(outcomes, status)} {status.value}"
+        for status in (Status.POSTPONED, Status.SKIPPED)
+        if _count(outcomes, status)
+    ]
+    parts.append(f"{_count(outcomes, Status.FAILED)} failed")
+    when = f"{next_fire:%a %d %b %H:%M} {time_zone}" if next_fire else "none is scheduled"
+    return f"{rule}: {', '.join(parts)}; next run {when}"
+
+
+def _copied_parts(copied: Sequence[Outcome]) -> list[str]:
+    if not copied:
+        return ["0 copied"]
+    files = _plural(sum(outcome.file_count for outcome in copied), "file")
+    size = human_size(sum(outcome.size_bytes for outcome in copied))
+    seconds = human_duration(sum(outcome.seconds for outcome in copied))
+    unchecked = sum(outcome.level == Level.UNCHECKED for outcome in copied)
+    if not unchecked:
+        checked = "verified"
+    elif unchecked == len(copied):
+        checked = "unchecked"
+    else:
+        checked = f"{len(copied) - unchecked} verified and {unchecked} unchecked"
+    return [f"{len(copied)} copied ({files}, {size} in {seconds})", checked]
+
+
+def human_size(size_bytes: int) -> str:
+    """A size with two or three digits: `17 B`, `1.2 GB`; powers of 1,000, as consoles show them."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size = float(size_bytes)
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            break
+    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:.0f} {unit}"
+
+
+def human_duration(seconds: float) -> str:
+    """A duration with its two largest units: `14 s`, `3 min 20 s`, `2 h 5 min`."""
+    whole = max(1, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
