@@ -1,0 +1,1 @@
+"""The RDB file format: what a file's first and last bytes say, and its checksum. Pure."""
