@@ -1,0 +1,1 @@
+"""What is done, step by step, in terms of the ports. Knows no cloud."""

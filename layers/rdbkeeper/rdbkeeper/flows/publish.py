@@ -1,0 +1,108 @@
+"""Makes a copy exist: judges its files, completes them, and writes the manifest last.
+
+After a lost answer it looks instead of assuming: an object that is there already counts when its length and sum are
+those that were sent, whoever's answer was lost.
+"""
+
+from __future__ import annotations
+
+from rdbkeeper.domain.backup import Backup
+from rdbkeeper.domain.copy import CopiedFile, Manifest, describe_copy, manifest_key
+from rdbkeeper.domain.errors import IntegrityError, ObjectExists, StoreMismatch, UploadGone
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.transfer import FileTransfer, Transfer
+from rdbkeeper.ports import Clock, Journal, Part, Upload, Vault
+from rdbkeeper.rdb import checksum
+from rdbkeeper.rdb.envelope import Verdict, judge
+
+STORE_CHECK = "store crc64nvme"
+
+
+def judge_file(file: FileTransfer) -> Verdict:
+    """Judge a file that has passed whole. Raises IntegrityError, naming the file."""
+    try:
+        return judge(file.header, file.trailer, file.staged.size_bytes, file.crc64)
+    except IntegrityError as error:
+        raise type(error)(f"{file.staged.shard.name}.rdb: {error.message}", hint=error.hint) from error
+
+
+def find_rejected(transfer: Transfer) -> list[FileTransfer]:
+    """The files found in the vault without a manifest that must not be adopted: damaged, or without a CRC to tell."""
+    return [file for file in transfer.files if file.is_read_again and not _can_be_adopted(file)]
+
+
+def _can_be_adopted(file: FileTransfer) -> bool:
+    try:
+        return not judge_file(file).unchecked_reason
+    except IntegrityError:
+        return False
+
+
+def complete_files(transfer: Transfer, vault: Vault, journal: Journal) -> tuple[CopiedFile, ...]:
+    """Judge every file, then complete every upload. Raises IntegrityError before anything is completed."""
+    verdicts = [judge_file(file) for file in transfer.files]
+    return tuple(
+        _complete_file(file, verdict, vault, journal) for file, verdict in zip(transfer.files, verdicts, strict=True)
+    )
+
+
+def _complete_file(file: FileTransfer, verdict: Verdict, vault: Vault, journal: Journal) -> CopiedFile:
+    if file.is_read_again:
+        journal.warning(
+            "FragmentAdopted", f"{file.key} was in the vault without a manifest; it is whole, so it is kept.", key=file.key
+        )
+    else:
+        _complete_upload(file, vault, journal)
+    _check_what_is_stored(file, vault)
+    return CopiedFile(
+        name=file.staged.shard.name,
+        key=file.key,
+        slots=file.staged.shard.slots,
+        size_bytes=file.staged.size_bytes,
+        rdb_version=verdict.rdb_version,
+        crc64=checksum.as_hex(int.from_bytes(file.trailer[1:], "little")),
+        crc64nvme=checksum.as_hex(file.crc64nvme),
+        part_size_bytes=file.part_size_bytes,
+        part_sha256=tuple(receipt.sha256 for receipt in file.receipts),
+        checks=(*verdict.checks, STORE_CHECK),
+        unchecked_reason=verdict.unchecked_reason,
+    )
+
+
+def _complete_upload(file: FileTransfer, vault: Vault, journal: Journal) -> None:
+    parts = [Part(number, receipt.etag, receipt.crc64nvme) for number, receipt in enumerate(file.receipts, start=1)]
+    upload = Upload(file.key, file.upload_id)
+    try:
+        vault.complete_upload(upload, parts, file.staged.size_bytes, file.crc64nvme)
+    except (ObjectExists, UploadGone) as error:
+        if vault.find_object(file.key) is None:
+            raise
+        # An earlier attempt completed it and its answer was lost; whether those are our bytes is checked next.
+        journal.warning("AnswerLost", f"Completing {file.key} had been done already.", key=file.key, reason=error.code)
+        vault.abort_upload(upload)
+
+
+def _check_what_is_stored(file: FileTransfer, vault: Vault) -> None:
+    stored = vault.find_object(file.key)
+    if stored is None or (stored.size_bytes, stored.crc64nvme) != (file.staged.size_bytes, file.crc64nvme):
+        raise StoreMismatch(
+            f"The vault does not hold under {file.key} the {file.staged.size_bytes:,} bytes that were sent.",
+            hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads the "
+            "object, and adopts or replaces it.",
+        )
+
+
+def publish_manifest(
+    rule: Rule, backup: Backup, files: tuple[CopiedFile, ...], vault: Vault, clock: Clock, made_by: str
+) -> Manifest:
+    """Write the manifest, once; from here on the copy exists. Raises ObjectExists when another copy's is there."""
+    manifest = describe_copy(rule=rule.name, backup=backup, files=files, copied_at=clock.now(), made_by=made_by)
+    key = manifest_key(rule.place.path, manifest.copy_id, manifest.level)
+    try:
+        vault.create_object(key, manifest.to_json(), "application/json")
+    except ObjectExists:
+        there = Manifest.from_json(vault.read_object(key), key)
+        if not there.same_copy(manifest):
+            raise
+        return there
+    return manifest

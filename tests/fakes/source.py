@@ -1,0 +1,126 @@
+"""A provider in memory: instances, backups, and exports that take a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard, StagedFile
+from rdbkeeper.domain.errors import BackupGone, RdbkeeperError, StagedFileChanged
+
+
+class BytesStream:
+    """A stream over bytes that may be shorter than what was asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        piece = self._data[: min(len(buffer), 4096)]
+        buffer[: len(piece)] = piece
+        self._data = self._data[len(piece) :]
+        return len(piece)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class MemorySource:
+    """`looks_until_ready` is how many looks an export stays unreadable; `cut_at` cuts a shard's stream there."""
+
+    looks_until_ready: int = 1
+    stuck: set[str] = field(default_factory=set)
+    failing: dict[str, RdbkeeperError] = field(default_factory=dict)
+    cut_at: dict[str, int] = field(default_factory=dict)
+    _instances: dict[str, Instance] = field(default_factory=dict)
+    _backups: dict[str, list[Backup]] = field(default_factory=dict)
+    _files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    exports: dict[str, int] = field(default_factory=dict)
+    staged: dict[str, bytes] = field(default_factory=dict)
+
+    # What a test sets up
+
+    def add_instance(self, name: str, retention_days: int = 7) -> Instance:
+        self._instances[name] = Instance("elasticache", name, "redis", True, retention_days, "02:00-03:00")
+        self._backups[name] = []
+        return self._instances[name]
+
+    def add_backup(
+        self,
+        instance: str,
+        backup_id: str,
+        taken_at: datetime | None,
+        files: dict[str, bytes],
+        state: BackupState = BackupState.COMPLETE,
+        automatic: bool = True,
+    ) -> Backup:
+        shards = tuple(Shard(name, "0-16383") for name in files)
+        facts = EngineFacts(engine="redis", engine_version="7.1", node_type="cache.t4g.small", shard_count=len(files))
+        backup = Backup("elasticache", instance, backup_id, state, automatic, taken_at, shards, facts)
+        self._backups[instance].append(backup)
+        self._files[backup_id] = files
+        return backup
+
+    def remove_backup(self, instance: str, backup_id: str) -> None:
+        self._backups[instance] = [b for b in self._backups[instance] if b.backup_id != backup_id]
+
+    def finish_backup(self, instance: str, backup_id: str, taken_at: datetime) -> None:
+        self._backups[instance] = [
+            replace(b, state=BackupState.COMPLETE, taken_at=taken_at) if b.backup_id == backup_id else b
+            for b in self._backups[instance]
+        ]
+
+    # The port
+
+    def instances(self) -> Iterator[Instance]:
+        yield from self._instances.values()
+
+    def find_instance(self, name: str) -> Instance | None:
+        return self._instances.get(name)
+
+    def backups(self, instance: Instance) -> list[Backup]:
+        return list(self._backups[instance.name])
+
+    def request_export(self, backup: Backup, attempt: str) -> None:
+        if backup.backup_id in self.failing:
+            raise self.failing[backup.backup_id]
+        if backup not in self._backups[backup.instance]:
+            raise BackupGone(f"Exporting the backup {backup.backup_id} failed: it is gone.")
+        self.exports.setdefault(self._target(backup, attempt), 0)
+
+    def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
+        target = self._target(backup, attempt)
+        if target not in self.exports or backup.backup_id in self.stuck:
+            return None
+        self.exports[target] += 1
+        if self.exports[target] < self.looks_until_ready:
+            return None
+        if self.exports[target] == self.looks_until_ready:
+            for name, data in self._files[backup.backup_id].items():
+                self.staged[f"{target}-{name}.rdb"] = data
+        keys = {shard: f"{target}-{shard.name}.rdb" for shard in backup.shards}
+        if not set(keys.values()) <= set(self.staged):
+            return None
+        return tuple(
+            StagedFile(shard, key, len(self.staged[key]), f'"{hash(self.staged[key]):x}"')
+            for shard, key in keys.items()
+        )
+
+    def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> BytesStream:
+        data = self.staged.get(file.key)
+        if data is None:
+            raise BackupGone(f"Reading the staged file {file.key} failed: it is gone.")
+        if f'"{hash(data):x}"' != file.etag:
+            raise StagedFileChanged(f"Reading the staged file {file.key} failed: it is another one now.")
+        end = min(first_byte + length_bytes, self.cut_at.get(file.shard.name, len(data)))
+        return BytesStream(data[first_byte:end])
+
+    def discard_export(self, backup: Backup, attempt: str) -> None:
+        for shard in backup.shards:
+            self.staged.pop(f"{self._target(backup, attempt)}-{shard.name}.rdb", None)
+
+    @staticmethod
+    def _target(backup: Backup, attempt: str) -> str:
+        return f"{backup.instance}-{attempt}"

@@ -1,0 +1,197 @@
+"""What a run finds and leaves when processes die, runs overlap, and answers get lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from rdbkeeper.domain.errors import LeaseLost, RunFailed, VaultUnavailable
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.ports import Upload
+from tests.fakes.engine import ProcessDied
+from tests.fakes.rdb_files import flip_bit, rdb_file
+from tests.flows.world import World, make_rule
+
+ONE = "redis/orders/20261120T021500Z-one/0001.rdb"
+
+
+def _steps_of_a_whole_run() -> int:
+    world = World()
+    _two_backups(world)
+    engine = world.engine()
+    world.run(engine)
+    return engine.steps_run
+
+
+def _two_backups(world: World) -> None:
+    world.add_backup("one", 0, {"0001": rdb_file(300), "0002": rdb_file(400)})
+    world.add_backup("two", 1)
+
+
+@pytest.mark.parametrize("steps_done", range(_steps_of_a_whole_run()))
+def test_a_process_that_dies_after_any_step_is_followed_by_one_whole_copy(steps_done: int) -> None:
+    world = World()
+    _two_backups(world)
+    engine = world.engine()
+    engine.dies_after = steps_done
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+
+    engine.begin_invocation()
+    world.run(engine)
+
+    assert sorted(world.copied_backups()) == ["one", "two"]
+    assert len(world.data()) == 3
+    assert world.vault.uploads == {} and world.source.staged == {}
+    assert world.table.leases == {} and world.table.uploads.get("orders-nightly", []) == []
+
+
+@pytest.mark.parametrize("steps_done", range(_steps_of_a_whole_run()))
+def test_a_run_that_is_given_up_after_any_step_is_mended_by_the_next_run(steps_done: int) -> None:
+    world = World()
+    _two_backups(world)
+    engine = world.engine()
+    engine.dies_after = steps_done
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+
+    world.run()
+
+    assert sorted(world.copied_backups()) == ["one", "two"]
+    assert len(world.data()) == 3
+    assert world.vault.uploads == {}
+
+
+def test_a_run_does_nothing_while_another_is_going(world: World) -> None:
+    world.add_backup("one")
+    world.table.leases["orders-nightly"] = "somebody"
+    world.executions.going.add("somebody")
+    assert world.run()["refused"] == "RunIsGoing"
+    assert world.vault.objects == {}
+    assert world.table.leases["orders-nightly"] == "somebody"
+
+
+def test_a_lease_whose_execution_has_ended_is_taken_over(world: World) -> None:
+    world.add_backup("one")
+    world.table.leases["orders-nightly"] = "an execution that ended"
+    world.run()
+    assert "LeaseTakenOver" in world.journal.events()
+    assert world.copied_backups() == ["one"]
+
+
+def test_a_run_that_lost_its_lease_stops_before_its_next_write(world: World) -> None:
+    world.add_backup("one")
+    put = world.vault.put_part
+
+    def lose_the_lease(*args: object) -> object:
+        world.table.leases["orders-nightly"] = "somebody else"
+        return put(*args)  # type: ignore[arg-type]  # passed on as it came
+
+    world.vault.put_part = lose_the_lease  # type: ignore[method-assign,assignment]
+    with pytest.raises(LeaseLost):
+        world.run()
+    assert world.vault.objects == {}
+    assert world.table.leases["orders-nightly"] == "somebody else"
+
+
+def test_a_rule_that_is_deleted_during_its_run_publishes_nothing_more(world: World) -> None:
+    world.add_backup("one")
+    put = world.vault.put_part
+
+    def delete_the_rule(*args: object) -> object:
+        world.table._rules["orders-nightly"] = make_rule(state=RuleState.DELETING)
+        return put(*args)  # type: ignore[arg-type]  # passed on as it came
+
+    world.vault.put_part = delete_the_rule  # type: ignore[method-assign,assignment]
+    assert world.run()["refused"] == "RuleGone"
+    assert world.vault.objects == {}
+
+
+def test_a_run_of_a_rule_that_is_gone_does_nothing(world: World) -> None:
+    world.table.remove_rule("orders-nightly")
+    assert world.run()["refused"] == "RuleGone"
+
+
+def test_an_upload_that_a_dead_run_left_open_is_given_up(world: World) -> None:
+    upload = world.vault.open_upload("redis/orders/old/0001.rdb")
+    world.table.remember_uploads("orders-nightly", [upload])
+    world.run()
+    assert world.vault.uploads == {}
+    assert world.table.remembered_uploads("orders-nightly") == []
+
+
+def test_an_upload_of_the_same_key_that_nobody_remembers_is_given_up(world: World) -> None:
+    world.add_backup("one")
+    world.vault.open_upload(ONE)
+    world.run()
+    assert world.vault.uploads == {}
+
+
+def test_a_complete_whose_answer_is_lost_is_not_done_twice(world: World) -> None:
+    world.add_backup("one")
+    world.vault.failing["complete_upload after its effect"] = [VaultUnavailable("the answer was lost")]
+    world.run()
+    assert world.copied_backups() == ["one"]
+    assert "AnswerLost" in world.journal.events()
+
+
+def test_whole_data_without_a_manifest_is_adopted_without_sending_it_again(world: World) -> None:
+    files = world.add_backup("one")
+    world.vault.objects[ONE] = files["0001"]
+    world.run()
+    assert world.vault.parts_put == 0
+    assert "FragmentAdopted" in world.journal.events()
+    assert world.copied_backups() == ["one"]
+
+
+FRAGMENTS = {
+    "damaged": lambda file: flip_bit(file, 100),
+    "of another length": lambda file: file[:-1],
+    "empty": lambda file: b"",
+}
+
+
+@pytest.mark.parametrize("damage", FRAGMENTS.values(), ids=FRAGMENTS.keys())
+def test_data_without_a_manifest_that_is_not_whole_is_replaced(world: World, damage) -> None:  # type: ignore[no-untyped-def]  # a lambda
+    files = world.add_backup("one")
+    world.vault.objects[ONE] = damage(files["0001"])
+    world.run()
+    assert world.vault.removed == [ONE]
+    assert world.data() == {ONE: files["0001"]}
+    assert "FragmentRemoved" in world.journal.events()
+
+
+def test_data_that_no_crc_can_vouch_for_is_replaced_rather_than_adopted(world: World) -> None:
+    file = rdb_file(300, checksum=False)
+    world.add_backup("one", 0, {"0001": file})
+    world.vault.objects[ONE] = flip_bit(file, 100)
+    world.run()
+    assert world.data() == {ONE: file}
+
+
+def test_the_same_manifest_written_by_an_earlier_attempt_counts(world: World) -> None:
+    world.add_backup("one")
+    create = world.vault.create_object
+
+    def create_and_lose_the_answer(*args: object) -> None:
+        create(*args)  # type: ignore[arg-type]  # passed on as it came
+        world.vault.create_object = create  # type: ignore[method-assign]
+        raise VaultUnavailable("the answer was lost")
+
+    world.vault.create_object = create_and_lose_the_answer  # type: ignore[method-assign,assignment]
+    world.run()
+    assert world.copied_backups() == ["one"]
+
+
+def test_something_else_under_the_key_of_the_data_is_never_overwritten(world: World) -> None:
+    world.add_backup("one")
+    put = world.vault.put_part
+
+    def somebody_writes(upload: Upload, *args: object) -> object:
+        world.vault.objects[ONE] = b"somebody else's"
+        return put(upload, *args)  # type: ignore[arg-type]  # passed on as it came
+
+    world.vault.put_part = somebody_writes  # type: ignore[method-assign,assignment]
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.outcomes() == {"one": "StoreMismatch"}
+    assert world.vault.objects == {ONE: b"somebody else's"}

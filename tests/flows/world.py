@@ -1,0 +1,106 @@
+"""One rule over a world in memory, run as the handler runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from rdbkeeper.domain.copy import Manifest
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.flows.run import run_rule
+from rdbkeeper.flows.run_steps import RunSteps
+from rdbkeeper.ports import Poll, Record
+from tests.fakes.adapters import MemoryAdapters
+from tests.fakes.clock import FakeClock
+from tests.fakes.engine import ReplayEngine
+from tests.fakes.fleet import MemoryExecutions
+from tests.fakes.journal import ListJournal
+from tests.fakes.rdb_files import rdb_file
+from tests.fakes.source import MemorySource
+from tests.fakes.table import MemoryRuleTable
+from tests.fakes.vault import MemoryVault
+
+NIGHT = datetime(2026, 11, 20, 2, 15, tzinfo=UTC)
+POLL = Poll(30, 120)
+
+
+def make_rule(name: str = "orders-nightly", **changes: object) -> Rule:
+    values: dict[str, object] = {
+        "name": name,
+        "provider": "elasticache",
+        "instance": "orders",
+        "cycle": Cycle(kind="daily", at="02:30", time_zone="Asia/Tokyo"),
+        "created_at": datetime(2026, 11, 1, tzinfo=UTC),
+        "prefix": "redis/",
+        "state": RuleState.ACTIVE,
+    }
+    return Rule(**{**values, **changes})  # type: ignore[arg-type]  # the values' types are checked where they are made
+
+
+@dataclass
+class World:
+    rule: Rule = field(default_factory=make_rule)
+    clock: FakeClock = field(default_factory=FakeClock)
+    journal: ListJournal = field(default_factory=ListJournal)
+    table: MemoryRuleTable = field(default_factory=MemoryRuleTable)
+    adapters: MemoryAdapters = field(default_factory=MemoryAdapters)
+    executions: MemoryExecutions = field(default_factory=MemoryExecutions)
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self.table.create_rule(self.rule, 0)
+        self.source.add_instance("orders")
+
+    @property
+    def source(self) -> MemorySource:
+        return self.adapters.the_source
+
+    @property
+    def vault(self) -> MemoryVault:
+        return self.adapters.the_vault
+
+    def add_backup(self, backup_id: str, days: int = 0, files: dict[str, bytes] | None = None) -> dict[str, bytes]:
+        """A complete backup taken `days` after the first night; by default one small file."""
+        given = files or {"0001": rdb_file(200 + days, seed=days)}
+        self.source.add_backup("orders", backup_id, NIGHT + timedelta(days=days), given)
+        return given
+
+    def engine(self) -> ReplayEngine:
+        self.runs += 1
+        return ReplayEngine(self.clock, execution=f"arn:aws:lambda:::function:f:1/durable-execution/run/{self.runs}")
+
+    def run(self, engine: ReplayEngine | None = None) -> Record:
+        engine = engine or self.engine()
+        steps = RunSteps(
+            rule_name=self.rule.name,
+            execution=engine.execution,
+            table=self.table,
+            adapters=self.adapters,
+            executions=self.executions,
+            journal=self.journal,
+            clock=self.clock,
+            export_timeout=timedelta(hours=3),
+        )
+        return run_rule(engine, steps, POLL)
+
+    def manifests(self) -> dict[str, Manifest]:
+        return {
+            key: Manifest.from_json(body, key) for key, body in self.vault.objects.items() if "/manifests/" in key
+        }
+
+    def data(self) -> dict[str, bytes]:
+        return {key: body for key, body in self.vault.objects.items() if key.endswith(".rdb")}
+
+    def copied_backups(self) -> list[str]:
+        return [manifest.backup_id for manifest in self.manifests().values()]
+
+    def report(self) -> str:
+        return next(line.message for line in reversed(self.journal.lines) if line.event == "RunFinished")
+
+    def outcomes(self) -> dict[str, str]:
+        return {
+            line.fields["backup"]: line.fields["reason"]
+            for line in self.journal.lines
+            if line.event == "BackupOutcome"
+        }
