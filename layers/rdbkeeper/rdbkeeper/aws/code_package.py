@@ -1,0 +1,63 @@
+"""Fetches the code package of a deployed function.
+
+SAM puts the package where only the function itself knows, so it is taken from where GetFunction says (a link that is
+valid for ten minutes; "GetFunction" in the Lambda API reference). The link is a secret while it is valid.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from urllib.parse import urlsplit
+
+import urllib3
+
+from rdbkeeper.domain.errors import FleetRefused, FleetUnavailable
+from rdbkeeper.ports import Record
+
+LARGEST_PACKAGE_BYTES = 50 * (1 << 20)  # "Lambda quotas": a zipped deployment package
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
+
+
+def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
+    """The zip file of a function as GetFunction described it, checked against its CodeSha256.
+
+    Only S3's hosts over https are asked, and the host at which Lambda itself was reached. Raises FleetError; no
+    message holds the link.
+    """
+    link = function["Code"]["Location"]
+    _check_host(link, lambda_endpoint)
+    name = function["Configuration"]["FunctionName"]
+    try:
+        answer = urllib3.request("GET", link, redirect=False, retries=3, timeout=30.0, preload_content=False)
+        with answer:
+            body = answer.read(LARGEST_PACKAGE_BYTES + 1) if answer.status == 200 else b""
+    except urllib3.exceptions.HTTPError as error:
+        # The error's own text holds the link, so it is not passed on.
+        raise FleetUnavailable(
+            f"Fetching the code package of {name} got no answer: {type(error).__name__}.", hint="Send the request again."
+        ) from None
+    if answer.status != 200:
+        raise FleetUnavailable(
+            f"Fetching the code package of {name} was answered with HTTP status {answer.status}.",
+            hint="Send the request again.",
+        )
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    if not hmac.compare_digest(digest, function["Configuration"]["CodeSha256"]):
+        raise FleetRefused(
+            f"The code package of {name} is not the one that Lambda's CodeSha256 names.",
+            hint="It was replaced meanwhile: send the request again. If it repeats, deploy the stack again.",
+        )
+    return body
+
+
+def _check_host(link: str, lambda_endpoint: str) -> None:
+    parts = urlsplit(link)
+    is_aws = parts.scheme == "https" and (parts.hostname or "").endswith(_AWS_HOSTS)
+    is_lambdas_own = parts.netloc == urlsplit(lambda_endpoint).netloc and bool(parts.netloc)
+    if not (is_aws or is_lambdas_own):
+        raise FleetRefused(
+            f"Lambda names {parts.hostname} as the host of its code packages, which is none of AWS's.",
+            hint="Nothing was fetched. Check what answers in Lambda's place.",
+        )

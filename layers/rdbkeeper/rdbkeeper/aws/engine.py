@@ -1,0 +1,111 @@
+"""Runs a rule as a Lambda durable execution. Only this module and the handler know the SDK.
+
+Facts that this rests on (SDK 3.0.0, read in its source, tried with its local runner): a step's result must be JSON
+and stay below 256 KB; an exception that leaves a step is retried by the step's strategy; a wait costs nothing; what
+stands between steps is replayed. The managed policy AWSLambdaBasicDurableExecutionRolePolicy names the two calls that
+the SDK makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aws_durable_execution_sdk_python import DurableContext
+from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, StepConfig
+from aws_durable_execution_sdk_python.retries import RetryDecision
+from aws_durable_execution_sdk_python.types import StepContext, WaitForConditionCheckContext
+from aws_durable_execution_sdk_python.waits import (
+    WaitForConditionConfig,
+    WaitStrategyConfig,
+    create_wait_strategy,
+)
+
+from rdbkeeper.domain.errors import RdbkeeperError, UnexpectedError, from_record
+from rdbkeeper.ports import Journal, Poll, Record
+
+ATTEMPTS = 5
+FIRST_RETRY_S = 2
+LONGEST_RETRY_S = 60
+# What ends a wait is the export's own deadline, told by the look itself; this only keeps the SDK from ending it first.
+MOST_LOOKS = 100_000
+
+
+class DurableEngine:
+    """The engine over one durable execution's context."""
+
+    def __init__(self, context: DurableContext, journal: Journal) -> None:
+        self._context = context
+        self._journal = journal
+
+    @property
+    def execution(self) -> str:
+        return str(self._context.execution_context.durable_execution_arn)
+
+    def step(self, name: str, do: Callable[[], Record]) -> Record:
+        def attempt(step: StepContext) -> Record:
+            return self._attempt(name, do, is_last=step.attempt >= ATTEMPTS)
+
+        return _unwrap(self._context.step(attempt, name=name, config=StepConfig(retry_strategy=_retry)))
+
+    def wait_until(self, name: str, look: Callable[[], Record | None], poll: Poll) -> Record:
+        def check(_: Any, __: WaitForConditionCheckContext) -> Record:
+            try:
+                return self._attempt(name, look, is_last=False)
+            except RdbkeeperError:
+                return {"result": None}  # a retry can help, and the next look is one
+
+        strategy = WaitStrategyConfig(
+            should_continue_polling=lambda state: state.get("result") is None and "failed" not in state,
+            max_attempts=MOST_LOOKS,
+            initial_delay=Duration.from_seconds(poll.first_s),
+            max_delay=Duration.from_seconds(poll.longest_s),
+            backoff_rate=1.2,
+            jitter_strategy=JitterStrategy.NONE,
+        )
+        config: WaitForConditionConfig[Record] = WaitForConditionConfig(
+            wait_strategy=create_wait_strategy(strategy), initial_state={"result": None}
+        )
+        return _unwrap(self._context.wait_for_condition(check, config=config, name=name))
+
+    def renew_invocation(self, name: str) -> None:
+        self._context.wait(Duration.from_seconds(1), name=name)
+
+    def seconds_left(self) -> float:
+        lambda_context = self._context.lambda_context
+        return float(lambda_context.get_remaining_time_in_millis()) / 1000 if lambda_context else 0.0
+
+    def _attempt(self, name: str, do: Callable[[], Record | None], *, is_last: bool) -> Record:
+        """The result, or the error as plain data: the SDK would keep of an exception its text alone.
+
+        Raises only what a retry can help.
+        """
+        try:
+            return {"result": do()}
+        except RdbkeeperError as error:
+            if error.retryable and not is_last:
+                self._journal.warning("WillRetry", f"{name}: {error}", reason=error.code)
+                raise
+            return {"failed": error.as_record()}
+        except Exception as error:
+            # A defect must not take the other backups with it: it becomes this step's failure, with its stack trace.
+            self._journal.exception("UnexpectedError", f"{name}: {type(error).__name__}")
+            unexpected = UnexpectedError(
+                f"The step `{name}` met an error that rdbkeeper does not know: {type(error).__name__}.",
+                hint="This is a defect. The log line before this one has the stack trace; please report it.",
+            )
+            return {"failed": unexpected.as_record()}
+
+
+def _unwrap(record: Record) -> Record:
+    if "failed" in record:
+        raise from_record(record["failed"])
+    result: Record = record["result"]
+    return result
+
+
+def _retry(error: Exception, attempts_made: int) -> RetryDecision:
+    if not isinstance(error, RdbkeeperError) or attempts_made >= ATTEMPTS:
+        return RetryDecision.no_retry()
+    delay_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 4 ** (attempts_made - 1))
+    return RetryDecision.retry(Duration.from_seconds(delay_s))

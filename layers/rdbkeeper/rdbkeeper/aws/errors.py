@@ -1,0 +1,104 @@
+"""Translates what botocore raises into rdbkeeper's errors: one place, most specific first.
+
+Sources: "Common Errors" in the API references of the services used; the codes of each operation in botocore's models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rdbkeeper.domain.errors import RdbkeeperError
+
+DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AllAccessDisabled",
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "NotAuthorized",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+        "403",
+    }
+)
+PASSING = frozenset(
+    {
+        "ConflictException",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "LimitExceededException",
+        "OperationAborted",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ResourceConflictException",
+        "ServiceException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+_DENIED_HINT = "Look at the role of this function: the stack's template grants what rdbkeeper needs."
+_PASSING_HINT = "This passes by itself as a rule; the next attempt tries again."
+
+
+@dataclass(frozen=True)
+class Family:
+    """Into which errors one adapter's foreign errors are translated.
+
+    `special` maps a service's own code to an error and a hint, before the general classes are looked at.
+    """
+
+    denied: type[RdbkeeperError]
+    unavailable: type[RdbkeeperError]
+    refused: type[RdbkeeperError]
+    special: Mapping[str, tuple[type[RdbkeeperError], str]] = field(default_factory=dict)
+
+
+def code_of(error: ClientError) -> str:
+    """The service's own code of an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def translated(family: Family, what: str) -> Iterator[None]:
+    """Turn a botocore error into one of the family's, saying `what` was tried ("Listing the backups of orders")."""
+    try:
+        yield
+    except ClientError as error:
+        raise _from_answer(family, what, error) from error
+    except BotoCoreError as error:
+        # No answer at all: endpoints, time-outs, cut connections. Their texts name hosts, never credentials.
+        raise family.unavailable(f"{what} got no answer: {type(error).__name__}.", hint=_PASSING_HINT) from error
+
+
+def _from_answer(family: Family, what: str, error: ClientError) -> RdbkeeperError:
+    code = code_of(error)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    message = f"{what} failed: {code}: {error.response.get('Error', {}).get('Message', '').rstrip('.')}."
+    if code in family.special:
+        special, hint = family.special[code]
+        return special(message, hint=hint)
+    if code in DENIED or status in (401, 403):
+        return family.denied(message, hint=_DENIED_HINT)
+    if code in PASSING or status >= 500 or status == 429:
+        return family.unavailable(message, hint=_PASSING_HINT)
+    return family.refused(message, hint="The service says that this cannot be done; its own words are above.")

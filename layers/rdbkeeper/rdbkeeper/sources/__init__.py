@@ -1,0 +1,1 @@
+"""Where backups come from: one module a provider."""
