@@ -1,0 +1,21 @@
+"""A rule's function: its timer fires, and one run copies every backup that the vault lacks."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from aws_durable_execution_sdk_python import DurableContext, durable_execution
+
+from rdbkeeper.entry import wiring
+from rdbkeeper.entry.settings import RunSettings
+from rdbkeeper.flows.run import run_rule
+
+
+@durable_execution
+def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
+    settings = RunSettings.from_environment(os.environ)
+    execution = context.execution_context.durable_execution_arn
+    journal = wiring.journal(rule=settings.rule, run=execution.rsplit("/", 1)[-1])
+    engine = wiring.engine(context, journal)
+    return run_rule(engine, wiring.run_steps(settings, execution, journal), settings.poll)

@@ -1,0 +1,1 @@
+"""The edge: settings, requests, answers, and the one place where adapters are built."""

@@ -1,0 +1,89 @@
+"""Each function's environment as a frozen dataclass; what is missing or malformed is said by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rdbkeeper.domain.errors import SettingsError
+from rdbkeeper.domain.fleet import RULE_VARIABLE, FleetSettings
+from rdbkeeper.ports import Poll
+
+# Looks grow apart from the first interval to four times that: 30 s to 2 min by the template's default.
+LONGEST_POLL_FACTOR = 4
+
+_HINT = "The template sets it; deploy the stack again, or put the variable back."
+
+
+def _read(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise SettingsError(f"The environment variable {name} is missing.", hint=_HINT)
+    return value
+
+
+def _read_number(environment: Mapping[str, str], name: str) -> int:
+    text = _read(environment, name)
+    if not text.isdecimal() or int(text) == 0:
+        raise SettingsError(f"The environment variable {name} is {text!r}, not a whole number from 1.", hint=_HINT)
+    return int(text)
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Where things are kept; every function reads these."""
+
+    table: str
+    vault_bucket: str
+    staging_bucket: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> StoreSettings:
+        return cls(
+            table=_read(environment, "RDBKEEPER_TABLE"),
+            vault_bucket=_read(environment, "RDBKEEPER_VAULT_BUCKET"),
+            staging_bucket=_read(environment, "RDBKEEPER_STAGING_BUCKET"),
+        )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The settings of a rule's function."""
+
+    rule: str
+    store: StoreSettings
+    poll: Poll
+    export_timeout: timedelta
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> RunSettings:
+        """Raises SettingsError; the prototype itself, which belongs to no rule, fails here by name."""
+        first_s = _read_number(environment, "RDBKEEPER_EXPORT_POLL_SECONDS")
+        return cls(
+            rule=_read(environment, RULE_VARIABLE),
+            store=StoreSettings.from_environment(environment),
+            poll=Poll(first_s, first_s * LONGEST_POLL_FACTOR),
+            export_timeout=timedelta(minutes=_read_number(environment, "RDBKEEPER_EXPORT_TIMEOUT_MINUTES")),
+        )
+
+
+@dataclass(frozen=True)
+class ManageSettings:
+    """The settings of the function that manages rules."""
+
+    store: StoreSettings
+    fleet: FleetSettings
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> ManageSettings:
+        return cls(
+            store=StoreSettings.from_environment(environment),
+            fleet=FleetSettings(
+                stack=_read(environment, "RDBKEEPER_STACK"),
+                prototype_function=_read(environment, "RDBKEEPER_PROTOTYPE_FUNCTION"),
+                scheduler_role_arn=_read(environment, "RDBKEEPER_SCHEDULER_ROLE_ARN"),
+                schedule_group=_read(environment, "RDBKEEPER_SCHEDULE_GROUP"),
+                log_retention_days=_read_number(environment, "RDBKEEPER_LOG_RETENTION_DAYS"),
+            ),
+        )

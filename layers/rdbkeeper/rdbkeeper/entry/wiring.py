@@ -1,0 +1,110 @@
+"""Builds the adapters; the only module that knows them all. Nothing is built at import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from rdbkeeper.aws.clock import SystemClock
+from rdbkeeper.aws.rule_table import DynamoRuleTable
+from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
+from rdbkeeper.flows.rules import Rules
+from rdbkeeper.flows.run_steps import RunSteps
+from rdbkeeper.flows.transfer import PARTS_IN_FLIGHT
+from rdbkeeper.ports import Clock, Engine, Journal, Source, Vault
+
+# botocore's standard mode repeats what throttling and lost connections interrupt; a Complete may take minutes to
+# answer ("CompleteMultipartUpload", S3 API reference).
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=5,
+    read_timeout=300,
+    max_pool_connections=PARTS_IN_FLIGHT + 2,
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+)
+
+Client = Callable[[str], Any]
+
+
+@cache
+def client(service: str) -> Any:
+    """The client of a service, made when it is first needed and kept while the sandbox lives."""
+    return boto3.client(service, config=_CONFIG)
+
+
+class AwsAdapters:
+    """Sources and vaults by name."""
+
+    def __init__(self, settings: StoreSettings, client: Client) -> None:
+        self._settings = settings
+        self._client = client
+
+    def source(self, provider: str) -> Source:
+        from rdbkeeper.sources.elasticache import PROVIDER, ElastiCacheSource
+
+        if provider != PROVIDER:
+            raise ValueError(f"no source for the provider {provider}")
+        return ElastiCacheSource(
+            self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket
+        )
+
+    def vault(self, name: str) -> Vault:
+        from rdbkeeper.domain.rule import DEFAULT_VAULT
+        from rdbkeeper.vaults.s3 import S3Vault
+
+        if name != DEFAULT_VAULT:
+            raise ValueError(f"no vault {name}")
+        return S3Vault(lambda: self._client("s3"), self._settings.vault_bucket)
+
+
+def journal(**keys: str) -> Journal:
+    """A journal that writes to this function's log group."""
+    from rdbkeeper.aws.journal import make_journal
+
+    return make_journal(**keys)
+
+
+def clock() -> Clock:
+    """The machine's clock."""
+    return SystemClock()
+
+
+def engine(context: Any, journal: Journal) -> Engine:
+    """The engine over a durable execution's context."""
+    from rdbkeeper.aws.engine import DurableEngine
+
+    return DurableEngine(context, journal)
+
+
+def run_steps(settings: RunSettings, execution: str, journal: Journal, client: Client = client) -> RunSteps:
+    """The steps of a run, over AWS."""
+    from rdbkeeper.aws.executions import DurableExecutions
+
+    return RunSteps(
+        rule_name=settings.rule,
+        execution=execution,
+        table=DynamoRuleTable(client("dynamodb"), settings.store.table),
+        adapters=AwsAdapters(settings.store, client),
+        executions=DurableExecutions(client("lambda")),
+        journal=journal,
+        clock=SystemClock(),
+        export_timeout=settings.export_timeout,
+    )
+
+
+def rules(settings: ManageSettings, journal: Journal, client: Client = client) -> Rules:
+    """What a person does with rules, over AWS."""
+    from rdbkeeper.aws.fleet import AwsFleet
+
+    return Rules(
+        table=DynamoRuleTable(client("dynamodb"), settings.store.table),
+        fleet=AwsFleet(client, settings.fleet),
+        adapters=AwsAdapters(settings.store, client),
+        journal=journal,
+        clock=SystemClock(),
+    )
