@@ -12,10 +12,12 @@ from rdbkeeper.entry.settings import ManageSettings
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Do what the request asks for, or say what is wrong with it."""
     journal = wiring.journal()
     return answer(
         journal,
         lambda: serve(
-            parse(event, wiring.clock().now()), wiring.rules(ManageSettings.from_environment(os.environ), journal)
+            parse(event, wiring.clock().now()),
+            wiring.rules(ManageSettings.from_environment(os.environ), journal),
         ),
     )

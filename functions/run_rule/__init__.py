@@ -1,0 +1,1 @@
+"""A rule's own function."""

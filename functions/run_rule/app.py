@@ -14,6 +14,7 @@ from rdbkeeper.flows.run import run_rule
 
 @durable_execution
 def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
+    """Run the rule that this function belongs to."""
     settings = RunSettings.from_environment(os.environ)
     execution = context.execution_context.durable_execution_arn
     journal = wiring.journal(rule=settings.rule, run=execution.rsplit("/", 1)[-1])

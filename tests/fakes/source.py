@@ -28,10 +28,11 @@ class BytesStream:
 
 @dataclass
 class MemorySource:
-    """`looks_until_ready` is how many looks an export stays unreadable; `cut_at` cuts a shard's stream there."""
+    """`looks_until_ready` is how many looks an export takes, `slow` that of one backup; `cut_at` cuts a shard's stream there."""
 
     looks_until_ready: int = 1
     stuck: set[str] = field(default_factory=set)
+    slow: dict[str, int] = field(default_factory=dict)
     failing: dict[str, RdbkeeperError] = field(default_factory=dict)
     cut_at: dict[str, int] = field(default_factory=dict)
     _instances: dict[str, Instance] = field(default_factory=dict)
@@ -95,9 +96,10 @@ class MemorySource:
         if target not in self.exports or backup.backup_id in self.stuck:
             return None
         self.exports[target] += 1
-        if self.exports[target] < self.looks_until_ready:
+        looks = self.slow.get(backup.backup_id, self.looks_until_ready)
+        if self.exports[target] < looks:
             return None
-        if self.exports[target] == self.looks_until_ready:
+        if self.exports[target] == looks:
             for name, data in self._files[backup.backup_id].items():
                 self.staged[f"{target}-{name}.rdb"] = data
         keys = {shard: f"{target}-{shard.name}.rdb" for shard in backup.shards}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,9 @@ def test_the_report_tells_the_run_in_one_line(world: World) -> None:
 def test_every_line_about_a_backup_names_it(world: World) -> None:
     world.add_backup("automatic.orders-1")
     world.run()
-    about_backups = [line for line in world.journal.lines if line.event in ("ExportRequested", "BackupOutcome", "LegDone")]
+    about_backups = [
+        line for line in world.journal.lines if line.event in ("ExportRequested", "BackupOutcome", "LegDone")
+    ]
     assert len(about_backups) == 3
     assert {line.fields["backup"] for line in about_backups} == {"automatic.orders-1"}
 
@@ -143,9 +146,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("damaged, reason", DAMAGED.values(), ids=DAMAGED.keys())
-def test_a_damaged_file_is_never_published_and_the_others_are_copied(
-    world: World, damaged: bytes, reason: str
-) -> None:
+def test_a_damaged_file_is_never_published_and_the_others_are_copied(world: World, damaged: bytes, reason: str) -> None:
     world.add_backup("bad", 0, {"0001": rdb_file(100), "0002": damaged})
     world.add_backup("good", 1)
 
@@ -186,6 +187,22 @@ def test_an_export_that_never_finishes_fails_while_the_others_are_copied(world: 
         world.run()
     assert world.outcomes() == {"stuck": "ExportTimedOut", "fine": "Published"}
     assert world.clock.now() - NIGHT > timedelta(hours=3)
+
+
+def test_an_older_backup_whose_export_takes_longer_is_still_copied_first(world: World) -> None:
+    world.add_backup("older", 0)
+    world.add_backup("newer", 1)
+    world.source.slow["older"] = 4
+    world.run()
+    assert list(world.outcomes()) == ["older", "newer"]
+
+
+def test_an_export_that_hangs_is_overtaken_after_a_while(world: World) -> None:
+    world.add_backup("hangs", 0)
+    world.add_backup("newer", 1)
+    world.source.slow["hangs"] = 20
+    world.run()
+    assert list(world.outcomes()) == ["newer", "hangs"]
 
 
 def test_a_vault_that_denies_publishes_nothing(world: World) -> None:
@@ -277,7 +294,7 @@ def test_staged_files_that_cannot_be_removed_are_logged_and_fail_nothing(world: 
     assert world.copied_backups() == ["one"]
 
 
-def _raises(error: Exception):  # type: ignore[no-untyped-def]  # stands in for methods of any signature
+def _raises(error: Exception) -> Any:
     def method(*_: object) -> None:
         raise error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, RunFailed, VaultUnavailable
@@ -151,7 +153,7 @@ FRAGMENTS = {
 
 
 @pytest.mark.parametrize("damage", FRAGMENTS.values(), ids=FRAGMENTS.keys())
-def test_data_without_a_manifest_that_is_not_whole_is_replaced(world: World, damage) -> None:  # type: ignore[no-untyped-def]  # a lambda
+def test_data_without_a_manifest_that_is_not_whole_is_replaced(world: World, damage: Callable[[bytes], bytes]) -> None:
     files = world.add_backup("one")
     world.vault.objects[ONE] = damage(files["0001"])
     world.run()

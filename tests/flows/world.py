@@ -85,9 +85,7 @@ class World:
         return run_rule(engine, steps, POLL)
 
     def manifests(self) -> dict[str, Manifest]:
-        return {
-            key: Manifest.from_json(body, key) for key, body in self.vault.objects.items() if "/manifests/" in key
-        }
+        return {key: Manifest.from_json(body, key) for key, body in self.vault.objects.items() if "/manifests/" in key}
 
     def data(self) -> dict[str, bytes]:
         return {key: body for key, body in self.vault.objects.items() if key.endswith(".rdb")}
@@ -100,7 +98,5 @@ class World:
 
     def outcomes(self) -> dict[str, str]:
         return {
-            line.fields["backup"]: line.fields["reason"]
-            for line in self.journal.lines
-            if line.event == "BackupOutcome"
+            line.fields["backup"]: line.fields["reason"] for line in self.journal.lines if line.event == "BackupOutcome"
         }

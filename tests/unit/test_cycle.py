@@ -28,9 +28,15 @@ def fires(cycle: Cycle, count: int, after: datetime = START) -> list[str]:
     [
         (Cycle("daily", "Asia/Tokyo", at="02:30"), ("cron(30 2 * * ? *)",)),
         (Cycle("weekly", "UTC", at="04:00", days=("WED", "SUN")), ("cron(0 4 ? * SUN,WED *)",)),
-        (Cycle("weekly", "UTC", days=("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")), ("cron(0 0 * * ? *)",)),
+        (
+            Cycle("weekly", "UTC", days=("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")),
+            ("cron(0 0 * * ? *)",),
+        ),
         (custom("0 5 * * *"), ("cron(0 5 * * ? *)",)),
-        (custom("*/15 9-17 * * 1-5"), ("cron(0,15,30,45 9,10,11,12,13,14,15,16,17 ? * MON,TUE,WED,THU,FRI *)",)),
+        (
+            custom("*/15 9-17 * * 1-5"),
+            ("cron(0,15,30,45 9,10,11,12,13,14,15,16,17 ? * MON,TUE,WED,THU,FRI *)",),
+        ),
         (custom("30 2 * * 5-7"), ("cron(30 2 ? * SUN,FRI,SAT *)",)),
         (custom("30 2 * * SAT-SUN"), ("cron(30 2 ? * SUN,SAT *)",)),
         (custom("0 3 1 jan,JUL *"), ("cron(0 3 1 1,7 ? *)",)),
@@ -106,7 +112,10 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 def test_a_daily_cycle_fires_at_its_own_zones_time() -> None:
-    assert fires(Cycle("daily", "Asia/Tokyo", at="02:30"), 2) == ["Sun 2026-11-22 02:30", "Mon 2026-11-23 02:30"]
+    assert fires(Cycle("daily", "Asia/Tokyo", at="02:30"), 2) == [
+        "Sun 2026-11-22 02:30",
+        "Mon 2026-11-23 02:30",
+    ]
 
 
 def test_a_time_that_the_clock_change_skips_does_not_happen() -> None:

@@ -24,7 +24,9 @@ def all_errors() -> list[type[RdbkeeperError]]:
 
 
 def client_error(code: str, status: int = 400) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "words"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Op")  # type: ignore[typeddict-item]  # botocore fills the rest
+    return ClientError(
+        {"Error": {"Code": code, "Message": "words"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Op"
+    )  # type: ignore[typeddict-item]  # botocore fills the rest
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:
@@ -70,7 +72,10 @@ def test_foreign_errors_are_translated_in_one_place(foreign: Exception, ours: ty
 
 def test_a_services_own_code_comes_before_the_general_classes() -> None:
     family = Family(
-        errors.VaultDenied, errors.VaultUnavailable, errors.VaultRefused, {"SlowDown": (errors.ObjectExists, "h")}
+        errors.VaultDenied,
+        errors.VaultUnavailable,
+        errors.VaultRefused,
+        {"SlowDown": (errors.ObjectExists, "h")},
     )
     with pytest.raises(errors.ObjectExists), translated(family, "Creating"):
         raise client_error("SlowDown", 503)

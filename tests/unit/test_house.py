@@ -63,7 +63,7 @@ def _ours(imported: str) -> str:
 
 
 def _allowed(importer: str) -> set[str]:
-    room = importer.split(".")[0]
+    room = importer.split(".", maxsplit=1)[0]
     return ARROWS.get(importer, ARROWS.get(room, set()))
 
 

@@ -53,7 +53,9 @@ def test_one_unchecked_file_makes_the_copy_unchecked() -> None:
     assert replace(MANIFEST, files=(FILE, replace(FILE, unchecked_reason="no CRC"))).level is Level.UNCHECKED
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"format": "rdbkeeper-manifest/9"}', b"\xff", MANIFEST.to_json()[:-30]])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"format": "rdbkeeper-manifest/9"}', b"\xff", MANIFEST.to_json()[:-30]]
+)
 def test_what_is_not_a_manifest_is_refused_by_its_key(body: bytes) -> None:
     with pytest.raises(ManifestUnreadable, match="the/key"):
         Manifest.from_json(body, "the/key")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size, report_line
+from rdbkeeper.domain.outcome import Outcome, Status, describe, human_duration, human_size, report_line
 
 NEXT = datetime(2026, 11, 22, 2, 30, tzinfo=ZoneInfo("Asia/Tokyo"))
 
@@ -60,6 +61,14 @@ def test_sizes_are_short(size_bytes: int, text: str) -> None:
 @pytest.mark.parametrize("seconds, text", [(0.2, "1 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_durations_are_short(seconds: float, text: str) -> None:
     assert human_duration(seconds) == text
+
+
+def test_what_became_of_one_backup_is_a_sentence() -> None:
+    assert describe(copied()) == "b copied: 2 files, 1.2 GB, verified"
+    unchecked = replace(copied("unchecked"), detail="no CRC")
+    assert describe(unchecked) == "b copied: 2 files, 1.2 GB, unchecked - no CRC"
+    assert describe(present()) == "b present"
+    assert describe(Outcome("b", Status.FAILED, "Why", "It was cut.")) == "b failed: It was cut."
 
 
 def test_an_outcome_survives_being_written_down() -> None:

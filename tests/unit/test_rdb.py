@@ -71,7 +71,9 @@ def test_anything_after_the_end_is_found(garbage: bytes) -> None:
         judged(rdb_file(200) + garbage)
 
 
-@pytest.mark.parametrize("header", [b"", b"REDIS", b"REDIS00x1", b"<!DOCTYPE", b"VALKEY08x", b"redis0011", b"REDIS+011"])
+@pytest.mark.parametrize(
+    "header", [b"", b"REDIS", b"REDIS00x1", b"<!DOCTYPE", b"VALKEY08x", b"redis0011", b"REDIS+011"]
+)
 def test_what_does_not_begin_as_an_rdb_file_is_refused(header: bytes) -> None:
     with pytest.raises(NotAnRdbFile):
         read_version(header)

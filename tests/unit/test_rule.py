@@ -8,8 +8,34 @@ from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.rule import Rule
 from tests.flows.world import make_rule
 
-BAD_NAMES = ["", "Orders", "1orders", "-orders", "orders_nightly", "a" * 32, "a/b", "../a", "a\x00", "a\n", "ä", "a b"]
-BAD_PREFIXES = ["/", "/redis/", "redis", "a//b/", "../", "a/../b/", "./", "a/./", "a b/", "a\x00/", "ä/", "a" * 512 + "/"]
+BAD_NAMES = [
+    "",
+    "Orders",
+    "1orders",
+    "-orders",
+    "orders_nightly",
+    "a" * 32,
+    "a/b",
+    "../a",
+    "a\x00",
+    "a\n",
+    "ä",
+    "a b",
+]
+BAD_PREFIXES = [
+    "/",
+    "/redis/",
+    "redis",
+    "a//b/",
+    "../",
+    "a/../b/",
+    "./",
+    "a/./",
+    "a b/",
+    "a\x00/",
+    "ä/",
+    "a" * 512 + "/",
+]
 BAD_INSTANCES = ["", "Orders", "orders-", "a--b", "1orders", "a" * 41, "a/b", "a.b", "a\n"]
 
 

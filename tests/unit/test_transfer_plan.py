@@ -24,7 +24,15 @@ def test_parts_are_16_mib_and_grow_with_the_file(size_bytes: int, part_bytes: in
 
 
 @pytest.mark.parametrize(
-    "size_bytes", [1, 16 * MEBIBYTE, 16 * MEBIBYTE + 1, 420 * GIBIBYTE, MOST_PARTS * 16 * MEBIBYTE + 1, LARGEST_OBJECT_BYTES]
+    "size_bytes",
+    [
+        1,
+        16 * MEBIBYTE,
+        16 * MEBIBYTE + 1,
+        420 * GIBIBYTE,
+        MOST_PARTS * 16 * MEBIBYTE + 1,
+        LARGEST_OBJECT_BYTES,
+    ],
 )
 def test_parts_cover_the_file_once_and_stay_within_s3s_limits(size_bytes: int) -> None:
     file = file_of(size_bytes)

@@ -1,5 +1,6 @@
-"""What the flows need of the world. Each port has one contract suite that the real adapter and a strict
-in-memory one both pass (tests/contract).
+"""What the flows need of the world.
+
+Each port has one contract suite that the real adapter and a strict in-memory one both pass (tests/contract).
 
 Every method raises the errors of its own family (SourceError, VaultError, TableError, FleetError) and no other.
 """
@@ -18,6 +19,7 @@ from rdbkeeper.domain.rule import Rule
 Record = dict[str, Any]
 """Plain data that JSON can carry: what a step hands back to the engine."""
 
+
 class Clock(Protocol):
     """Says what time it is."""
 
@@ -26,6 +28,7 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds that only ever grow, for durations."""
+
 
 class Journal(Protocol):
     """The rule's history, as the console's log viewer shows it."""
@@ -45,6 +48,7 @@ class Journal(Protocol):
     def exception(self, event: str, message: str, **fields: Any) -> None:
         """Log a defect with the stack trace of the exception being handled."""
 
+
 class ByteStream(Protocol):
     """A stream of one range of one staged file; an end of it is not success, the right length is."""
 
@@ -53,6 +57,7 @@ class ByteStream(Protocol):
 
     def close(self) -> None:
         """Let go of the connection."""
+
 
 class Source(Protocol):
     """Lists an instance's backups and opens their files."""
@@ -78,12 +83,14 @@ class Source(Protocol):
     def discard_export(self, backup: Backup, attempt: str) -> None:
         """Remove what the export staged, by exact key. Nothing there is no error."""
 
+
 @dataclass(frozen=True)
 class Upload:
     """One open multipart upload."""
 
     key: str
     upload_id: str
+
 
 @dataclass(frozen=True)
 class Part:
@@ -93,6 +100,7 @@ class Part:
     etag: str
     crc64nvme: int
 
+
 @dataclass(frozen=True)
 class StoredObject:
     """An object as the store describes it; `crc64nvme` is None where the store keeps none of the whole object."""
@@ -100,6 +108,7 @@ class StoredObject:
     size_bytes: int
     etag: str
     crc64nvme: int | None
+
 
 class Vault(Protocol):
     """A place for copies. Nothing in it is ever overwritten: every write creates or fails with ObjectExists."""
@@ -136,6 +145,7 @@ class Vault(Protocol):
 
     def remove_object(self, key: str, etag: str) -> None:
         """Remove exactly the object of that key and tag. One that is gone is no error."""
+
 
 class RuleTable(Protocol):
     """Rules, leases, and the uploads that runs have open."""
@@ -179,6 +189,7 @@ class RuleTable(Protocol):
     def forget_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
         """Strike uploads off the record."""
 
+
 @dataclass(frozen=True)
 class Provisioned:
     """What was made for a rule."""
@@ -195,6 +206,7 @@ class Provisioned:
             "log_group": self.log_group,
             "schedules": list(self.schedules),
         }
+
 
 class Fleet(Protocol):
     """The functions, schedules and log groups of the rules."""
@@ -214,11 +226,13 @@ class Fleet(Protocol):
     def remove_function(self, rule_name: str) -> None:
         """Remove the rule's function with its versions; its log group stays. One that is gone is no error."""
 
+
 class Executions(Protocol):
     """Knows whether an execution is still going."""
 
     def has_ended(self, execution: str) -> bool:
         """True when the execution has ended, whatever its end, or is unknown by now."""
+
 
 @dataclass(frozen=True)
 class Poll:
@@ -226,6 +240,7 @@ class Poll:
 
     first_s: int
     longest_s: int
+
 
 class Engine(Protocol):
     """Runs steps once each, remembers their results, and waits without running.
@@ -251,6 +266,7 @@ class Engine(Protocol):
 
     def seconds_left(self) -> float:
         """How long this invocation may still run."""
+
 
 class Adapters(Protocol):
     """Gives the adapters that a rule's own facts decide on."""

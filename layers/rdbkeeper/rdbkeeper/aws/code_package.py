@@ -36,7 +36,8 @@ def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
     except urllib3.exceptions.HTTPError as error:
         # The error's own text holds the link, so it is not passed on.
         raise FleetUnavailable(
-            f"Fetching the code package of {name} got no answer: {type(error).__name__}.", hint="Send the request again."
+            f"Fetching the code package of {name} got no answer: {type(error).__name__}.",
+            hint="Send the request again.",
         ) from None
     if answer.status != 200:
         raise FleetUnavailable(

@@ -14,6 +14,7 @@ from typing import Any
 from aws_durable_execution_sdk_python import DurableContext
 from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, StepConfig
 from aws_durable_execution_sdk_python.retries import RetryDecision
+from aws_durable_execution_sdk_python.serdes import JsonSerDes
 from aws_durable_execution_sdk_python.types import StepContext, WaitForConditionCheckContext
 from aws_durable_execution_sdk_python.waits import (
     WaitForConditionConfig,
@@ -29,6 +30,8 @@ FIRST_RETRY_S = 2
 LONGEST_RETRY_S = 60
 # What ends a wait is the export's own deadline, told by the look itself; this only keeps the SDK from ending it first.
 MOST_LOOKS = 100_000
+# The SDK's own form names the type of every value and is about three times as long.
+_PLAIN_JSON: JsonSerDes[Any] = JsonSerDes()
 
 
 class DurableEngine:
@@ -46,7 +49,7 @@ class DurableEngine:
         def attempt(step: StepContext) -> Record:
             return self._attempt(name, do, is_last=step.attempt >= ATTEMPTS)
 
-        return _unwrap(self._context.step(attempt, name=name, config=StepConfig(retry_strategy=_retry)))
+        return _unwrap(self._context.step(attempt, name=name, config=StepConfig(_retry, serdes=_PLAIN_JSON)))
 
     def wait_until(self, name: str, look: Callable[[], Record | None], poll: Poll) -> Record:
         def check(_: Any, __: WaitForConditionCheckContext) -> Record:
@@ -64,7 +67,7 @@ class DurableEngine:
             jitter_strategy=JitterStrategy.NONE,
         )
         config: WaitForConditionConfig[Record] = WaitForConditionConfig(
-            wait_strategy=create_wait_strategy(strategy), initial_state={"result": None}
+            wait_strategy=create_wait_strategy(strategy), initial_state={"result": None}, serdes=_PLAIN_JSON
         )
         return _unwrap(self._context.wait_for_condition(check, config=config, name=name))
 
@@ -87,8 +90,7 @@ class DurableEngine:
                 self._journal.warning("WillRetry", f"{name}: {error}", reason=error.code)
                 raise
             return {"failed": error.as_record()}
-        except Exception as error:
-            # A defect must not take the other backups with it: it becomes this step's failure, with its stack trace.
+        except Exception as error:  # noqa: BLE001 - a defect must not take the other backups with it
             self._journal.exception("UnexpectedError", f"{name}: {type(error).__name__}")
             unexpected = UnexpectedError(
                 f"The step `{name}` met an error that rdbkeeper does not know: {type(error).__name__}.",

@@ -35,6 +35,7 @@ MIRRORED = (
     "KMSKeyArn",
 )
 GOING = ["RUNNING", "PAUSING", "PAUSED"]
+_EVERY_SECOND = {"Delay": 1, "MaxAttempts": 60}
 _FAMILY = Family(FleetDenied, FleetUnavailable, FleetRefused)
 
 
@@ -218,7 +219,7 @@ def _function_like(prototype: Record, rule_name: str, log_group: str) -> Record:
 def _wait(client: Any, waiter: str, function: str, **more: str) -> None:
     """Wait until Lambda can run a function: a new one is pending for a few seconds. Raises FleetRefused."""
     try:
-        client.get_waiter(waiter).wait(FunctionName=function, **more)
+        client.get_waiter(waiter).wait(FunctionName=function, WaiterConfig=_EVERY_SECOND, **more)
     except WaiterError as error:
         raise FleetRefused(
             f"Making the function {function}: it did not become active.",

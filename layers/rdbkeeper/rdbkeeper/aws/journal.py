@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from rdbkeeper.domain.errors import RdbkeeperError
+
 # Lines that a handler has not bound yet still carry the three keys, so that every query can filter on them.
 UNBOUND = {"rule": "-", "run": "-", "backup": "-"}
+LIBRARIES = ("aws_durable_execution_sdk_python", "boto3", "botocore", "urllib3")
 
 
 class LambdaJournal:
@@ -30,13 +34,31 @@ class LambdaJournal:
         self._logger.error(message, extra=self._extra(event, fields))
 
     def exception(self, event: str, message: str, **fields: Any) -> None:
-        self._logger.exception(message, extra=self._extra(event, fields))
+        self._logger.error(message, exc_info=True, extra=self._extra(event, fields))  # noqa: LOG014 - called in a handler
 
     def _extra(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
         return {**self._keys, "event": event, **fields}
 
 
 def make_journal(**keys: str) -> LambdaJournal:
-    """A journal that writes to this function's log group."""
+    """A journal that writes to this function's log group; what libraries log takes the same form and keys."""
     # The line of code that logged is always this module's, so it says nothing.
-    return LambdaJournal(Logger(location=None), keys)
+    logger = Logger(location=None)
+    logger.append_keys(**{**UNBOUND, **keys})
+    for name in LIBRARIES:
+        library = logging.getLogger(name)
+        library.handlers = list(logger.handlers)
+        library.propagate = False
+        library.setLevel(logging.WARNING)
+    for handler in logger.handlers:
+        if not any(isinstance(known, _ToldAlready) for known in handler.filters):
+            handler.addFilter(_ToldAlready())
+    return LambdaJournal(logger, keys)
+
+
+class _ToldAlready(logging.Filter):
+    """Drops what a library says of an error of ours: the journal has told it, and that it will be tried again."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (record.name.startswith(LIBRARIES) and isinstance(error, RdbkeeperError))

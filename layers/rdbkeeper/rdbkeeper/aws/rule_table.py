@@ -20,7 +20,14 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.errors import Family, code_of, translated
-from rdbkeeper.domain.errors import LeaseLost, NameTaken, RuleBusy, TableDenied, TableRefused, TableUnavailable
+from rdbkeeper.domain.errors import (
+    LeaseLost,
+    NameTaken,
+    RuleBusy,
+    TableDenied,
+    TableRefused,
+    TableUnavailable,
+)
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.ports import Record, Upload
 
@@ -96,12 +103,16 @@ class DynamoRuleTable:
         if there == rule:
             return
         if there is not None:
-            raise NameTaken(f"There is a rule {rule.name} already.", field="name", hint="Choose another name.") from error
+            raise NameTaken(
+                f"There is a rule {rule.name} already.", field="name", hint="Choose another name."
+            ) from error
         raise RuleBusy("Another rule was added at the same moment.", hint="Send the request again.") from error
 
     def replace_rule(self, rule: Rule, revision: int) -> None:
         item = {**_rule_key(rule.name), "rule": rule.as_record()}
-        there = self._put_if(item, "#rule.revision = :before", {"#rule": "rule"}, {":before": revision}, "Changing a rule")
+        there = self._put_if(
+            item, "#rule.revision = :before", {"#rule": "rule"}, {":before": revision}, "Changing a rule"
+        )
         if there is not None and there.get("rule") != _normal(rule.as_record()):
             raise RuleBusy(
                 f"The rule {rule.name} was changed by somebody else at the same moment.",
@@ -188,9 +199,7 @@ class DynamoRuleTable:
             )
             return [_unpack(item) for page in pages for item in page["Items"]]
 
-    def _put_if(
-        self, item: Record, condition: str, names: dict[str, str], values: Record, what: str
-    ) -> Record | None:
+    def _put_if(self, item: Record, condition: str, names: dict[str, str], values: Record, what: str) -> Record | None:
         """Put an item if the condition holds; otherwise return the item that is there ({} for none)."""
         with translated(_FAMILY, what):
             try:
@@ -205,7 +214,7 @@ class DynamoRuleTable:
             except ClientError as error:
                 if code_of(error) != "ConditionalCheckFailedException":
                     raise
-                return _unpack(error.response.get("Item", {}))  # type: ignore[call-overload]  # botocore puts it there
+                return _unpack(error.response.get("Item", {}))  # botocore puts it there
         return None
 
     def _delete(self, key: Record, what: str) -> None:

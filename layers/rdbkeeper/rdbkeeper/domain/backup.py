@@ -10,6 +10,8 @@ from typing import Any
 
 
 class BackupState(StrEnum):
+    """How far the provider is with a backup."""
+
     COMPLETE = "complete"
     IN_PROGRESS = "in progress"
     FAILED = "failed"

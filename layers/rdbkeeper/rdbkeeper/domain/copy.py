@@ -53,7 +53,10 @@ class CopiedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The document that describes one copy; written last, once. From it, alone, the copy can be checked and restored."""
+    """The document that describes one copy; written last, once.
+
+    From it alone the copy can be checked and restored.
+    """
 
     copy_id: str
     rule: str
@@ -77,8 +80,10 @@ class Manifest:
 
     def same_copy(self, other: Manifest) -> bool:
         """True when both manifests describe the same bytes of the same backup."""
-        return self.copy_id == other.copy_id and len(self.files) == len(other.files) and all(
-            mine.same_content(theirs) for mine, theirs in zip(self.files, other.files, strict=True)
+        return (
+            self.copy_id == other.copy_id
+            and len(self.files) == len(other.files)
+            and all(mine.same_content(theirs) for mine, theirs in zip(self.files, other.files, strict=True))
         )
 
     def to_json(self) -> bytes:

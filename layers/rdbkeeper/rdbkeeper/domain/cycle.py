@@ -66,7 +66,9 @@ class Cycle:
             _check_clock(self.at)
         else:
             raise InvalidRequest(
-                f"The cycle kind {self.kind!r} is unknown.", field="cycle.kind", hint="Use daily, weekly or custom."
+                f"The cycle kind {self.kind!r} is unknown.",
+                field="cycle.kind",
+                hint="Use daily, weekly or custom.",
             )
         if self.kind == "weekly":
             _check_days(self.days)
@@ -110,7 +112,9 @@ class Cycle:
         times = list(islice(self.fire_times(after), count))
         if not times:
             raise InvalidRequest(
-                f"The cron `{self.cron}` never fires.", field="cycle.cron", hint="No such day exists; check it."
+                f"The cron `{self.cron}` never fires.",
+                field="cycle.cron",
+                hint="No such day exists; check it.",
             )
         return times
 
@@ -120,7 +124,12 @@ class Cycle:
             case "custom":
                 return {"kind": self.kind, "cron": self.cron, "time_zone": self.time_zone}
             case "weekly":
-                return {"kind": self.kind, "days": list(self.days), "at": self.at, "time_zone": self.time_zone}
+                return {
+                    "kind": self.kind,
+                    "days": list(self.days),
+                    "at": self.at,
+                    "time_zone": self.time_zone,
+                }
             case _:
                 return {"kind": self.kind, "at": self.at, "time_zone": self.time_zone}
 
@@ -179,7 +188,9 @@ def _parse_cron(text: str) -> tuple[tuple[int, ...] | None, ...]:
         raise _not_a_cron(text, f"it has {len(parts)} fields" if parts else "it is empty")
     fields = []
     for part, (label, lowest, highest, names) in zip(parts, _FIELDS, strict=True):
-        values = sorted({value for item in part.split(",") for value in _expand(text, item, label, lowest, highest, names)})
+        values = sorted(
+            {value for item in part.split(",") for value in _expand(text, item, label, lowest, highest, names)}
+        )
         if label == "weekday":
             values = sorted({value % 7 for value in values})
         every = len(values) == (7 if label == "weekday" else highest - lowest + 1)
@@ -223,11 +234,15 @@ def _refuse_ambiguous_days(text: str, parts: Sequence[str], fields: Sequence[tup
     """Refuse `*/2` in one day field beside the other: crons disagree on whether both must match or either."""
     both_restricted = fields[2] is not None and fields[4] is not None
     if both_restricted and (parts[2].startswith("*") or parts[4].startswith("*")):
-        raise _not_a_cron(text, "a step over every day beside the other day field means different things to different crons")
+        raise _not_a_cron(
+            text, "a step over every day beside the other day field means different things to different crons"
+        )
 
 
 def _not_a_cron(text: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"`{text[:80]}` is not a cron that can be used: {reason}.", field="cycle.cron", hint=_CRON_HINT)
+    return InvalidRequest(
+        f"`{text[:80]}` is not a cron that can be used: {reason}.", field="cycle.cron", hint=_CRON_HINT
+    )
 
 
 def _check_time_zone(name: str) -> None:
@@ -247,7 +262,9 @@ def _check_time_zone(name: str) -> None:
 def _check_clock(text: str) -> None:
     if not _CLOCK.fullmatch(text):
         raise InvalidRequest(
-            f"{text[:80]!r} is not a time of day.", field="cycle.at", hint="Write hours and minutes, 00:00 to 23:59."
+            f"{text[:80]!r} is not a time of day.",
+            field="cycle.at",
+            hint="Write hours and minutes, 00:00 to 23:59.",
         )
 
 

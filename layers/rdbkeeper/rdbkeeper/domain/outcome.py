@@ -12,6 +12,8 @@ from rdbkeeper.domain.copy import Level
 
 
 class Status(StrEnum):
+    """What became of a backup in a run."""
+
     COPIED = "copied"
     PRESENT = "present"
     POSTPONED = "postponed"
@@ -41,12 +43,20 @@ class Outcome:
         return cls(**{**record, "status": Status(record["status"])})
 
 
+def describe(outcome: Outcome) -> str:
+    """What became of one backup, as a sentence: `b1 copied: 2 files, 1.2 GB, verified`."""
+    facts = [outcome.detail] if outcome.detail else []
+    if outcome.status is Status.COPIED:
+        facts.insert(0, f"{_plural(outcome.file_count, 'file')}, {human_size(outcome.size_bytes)}, {outcome.level}")
+    return f"{outcome.backup_id} {outcome.status.value}{': ' if facts else ''}{' - '.join(facts)}"
+
+
 def _count(outcomes: Sequence[Outcome], status: Status) -> int:
     return sum(outcome.status is status for outcome in outcomes)
 
 
 def report_line(rule: str, outcomes: Sequence[Outcome], next_fire: datetime | None, time_zone: str) -> str:
-    """The line that tells a whole run, such as
+    """The line that tells a whole run.
 
     `orders: 3 backups found, 2 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed; next run …`
     """

@@ -20,6 +20,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _INSTANCE = re.compile(r"[a-z](?:-?[a-z0-9]){0,39}")
 # The characters that the Amazon S3 user guide calls safe in keys.
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]+")
+LONGEST_INSTANCE = 40
 LONGEST_PREFIX = 512  # bytes; keys are at most 1,024, and a copy's own part of the key needs up to 200
 
 
@@ -67,7 +68,7 @@ class Rule:
                 field="source.provider",
                 hint=f"Use {' or '.join(PROVIDERS)}.",
             )
-        if len(self.instance) > 40 or not _INSTANCE.fullmatch(self.instance):
+        if len(self.instance) > LONGEST_INSTANCE or not _INSTANCE.fullmatch(self.instance):
             raise InvalidRequest(
                 f"{self.instance[:80]!r} is not the id of an instance.",
                 field="source.instance",
@@ -140,7 +141,9 @@ def _check_prefix(prefix: str) -> None:
     hint = "Leave it empty for the bucket's root, or write a path that ends in `/`, such as `redis/prod/`."
     if not _PREFIX.fullmatch(prefix):
         raise InvalidRequest(
-            f"The prefix {prefix[:80]!r} has characters that do not belong in a key.", field="prefix", hint=hint
+            f"The prefix {prefix[:80]!r} has characters that do not belong in a key.",
+            field="prefix",
+            hint=hint,
         )
     if len(prefix) > LONGEST_PREFIX:
         raise InvalidRequest(f"The prefix is longer than {LONGEST_PREFIX} bytes.", field="prefix", hint=hint)

@@ -80,7 +80,12 @@ class FileTransfer:
         return FileTransfer(self.staged, self.key, upload_id)
 
     def plan_record(self) -> dict[str, Any]:
-        return {"staged": self.staged.as_record(), "key": self.key, "upload": self.upload_id, "found": self.found_etag}
+        return {
+            "staged": self.staged.as_record(),
+            "key": self.key,
+            "upload": self.upload_id,
+            "found": self.found_etag,
+        }
 
     @classmethod
     def from_plan_record(cls, record: Mapping[str, Any]) -> FileTransfer:
@@ -122,6 +127,11 @@ class Transfer:
     def size_bytes(self) -> int:
         return sum(file.staged.size_bytes for file in self.files)
 
+    @property
+    def moved_bytes(self) -> int:
+        """How many bytes have been moved so far."""
+        return sum(min(len(file.receipts) * file.part_size_bytes, file.staged.size_bytes) for file in self.files)
+
     def plan_record(self) -> dict[str, Any]:
         return {"files": [file.plan_record() for file in self.files]}
 
@@ -140,14 +150,10 @@ class Transfer:
     def advance(self, record: Mapping[str, Any]) -> Transfer:
         """The transfer with what a leg added."""
         moved = {int(position): progress for position, progress in record.items()}
-        return Transfer(
-            tuple(file.advance(moved[at]) if at in moved else file for at, file in enumerate(self.files))
-        )
+        return Transfer(tuple(file.advance(moved[at]) if at in moved else file for at, file in enumerate(self.files)))
 
     def start_over(self, uploads: Mapping[str, str]) -> Transfer:
         """The transfer in which the files of these keys are copied anew, into these uploads."""
         return Transfer(
             tuple(file.start_over(uploads[file.key]) if file.key in uploads else file for file in self.files)
         )
-
-

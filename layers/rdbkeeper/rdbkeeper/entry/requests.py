@@ -14,21 +14,27 @@ from rdbkeeper.domain.rule import DEFAULT_VAULT, Rule, check_name
 
 @dataclass(frozen=True)
 class CreateRule:
+    """Register a rule."""
+
     rule: Rule
 
 
 @dataclass(frozen=True)
 class GetRule:
+    """Show one rule."""
+
     name: str
 
 
 @dataclass(frozen=True)
 class ListRules:
-    pass
+    """Show every rule."""
 
 
 @dataclass(frozen=True)
 class DeleteRule:
+    """Delete a rule; its copies stay."""
+
     name: str
 
 
@@ -42,7 +48,7 @@ def parse(event: object, now: datetime) -> Command:
     action = request.text("action")
     match action:
         case "create":
-            command: Command = CreateRule(_rule(request.object("rule"), now))
+            command: Command = CreateRule(_rule(request.child("rule"), now))
         case "get" | "delete":
             name = request.text("name")
             check_name(name)
@@ -51,19 +57,21 @@ def parse(event: object, now: datetime) -> Command:
             command = ListRules()
         case _:
             raise UnknownAction(
-                f"The action {action[:80]!r} is unknown.", field="action", hint=f"Use one of {', '.join(ACTIONS)}."
+                f"The action {action[:80]!r} is unknown.",
+                field="action",
+                hint=f"Use one of {', '.join(ACTIONS)}.",
             )
     request.refuse_the_rest()
     return command
 
 
 def _rule(given: _Object, now: datetime) -> Rule:
-    source = given.object("source")
+    source = given.child("source")
     rule = Rule(
         name=given.text("name"),
         provider=source.text("provider"),
         instance=source.text("instance"),
-        cycle=_cycle(given.object("cycle")),
+        cycle=_cycle(given.child("cycle")),
         vault=given.text("vault", DEFAULT_VAULT),
         prefix=given.text("prefix", ""),
         created_at=now.replace(microsecond=0),
@@ -112,7 +120,7 @@ class _Object:
             raise self._wrong(name, value, "a list of texts")
         return tuple(value)
 
-    def object(self, name: str) -> _Object:
+    def child(self, name: str) -> _Object:
         return _Object.of(self._take(name, None), self._at(name), "Write an object; the files in events/ show it.")
 
     def refuse_the_rest(self) -> None:
@@ -129,7 +137,9 @@ class _Object:
             return self._fields.pop(name)
         if default is None:
             raise InvalidRequest(
-                f"The field {self._at(name)} is missing.", field=self._at(name), hint="The files in events/ show it."
+                f"The field {self._at(name)} is missing.",
+                field=self._at(name),
+                hint="The files in events/ show it.",
             )
         return default
 

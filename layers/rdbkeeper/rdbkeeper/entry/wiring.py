@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -30,6 +31,9 @@ _CONFIG = Config(
 
 Client = Callable[[str], Any]
 
+# It tells where it found credentials and endpoints at every start, before a journal can be made.
+logging.getLogger("botocore").setLevel(logging.WARNING)
+
 
 @cache
 def client(service: str) -> Any:
@@ -49,9 +53,7 @@ class AwsAdapters:
 
         if provider != PROVIDER:
             raise ValueError(f"no source for the provider {provider}")
-        return ElastiCacheSource(
-            self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket
-        )
+        return ElastiCacheSource(self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket)
 
     def vault(self, name: str) -> Vault:
         from rdbkeeper.domain.rule import DEFAULT_VAULT

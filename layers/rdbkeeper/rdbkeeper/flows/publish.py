@@ -49,7 +49,9 @@ def complete_files(transfer: Transfer, vault: Vault, journal: Journal) -> tuple[
 def _complete_file(file: FileTransfer, verdict: Verdict, vault: Vault, journal: Journal) -> CopiedFile:
     if file.is_read_again:
         journal.warning(
-            "FragmentAdopted", f"{file.key} was in the vault without a manifest; it is whole, so it is kept.", key=file.key
+            "FragmentAdopted",
+            f"{file.key} was in the vault without a manifest; it is whole, so it is kept.",
+            key=file.key,
         )
     else:
         _complete_upload(file, vault, journal)

@@ -147,7 +147,9 @@ class Rules:
         rule = self.table.find_rule(name)
         if rule is None:
             raise RuleNotFound(
-                f"There is no rule {name}.", field="name", hint="The action `list` shows the rules that there are."
+                f"There is no rule {name}.",
+                field="name",
+                hint="The action `list` shows the rules that there are.",
             )
         return rule
 
@@ -155,7 +157,11 @@ class Rules:
         times: Sequence[str] = [
             time.isoformat() for time in rule.cycle.get_next_fire_times(self.clock.now(), FIRE_TIMES_SHOWN)
         ]
-        return {**rule.as_record(), "sent_to_scheduler": list(rule.cycle.expressions()), "next_fire_times": times}
+        return {
+            **rule.as_record(),
+            "sent_to_scheduler": list(rule.cycle.expressions()),
+            "next_fire_times": times,
+        }
 
 
 def _same_wish(one: Rule, other: Rule) -> bool:

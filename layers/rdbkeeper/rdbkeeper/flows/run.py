@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 
 from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleGone, RunFailed, from_record
 from rdbkeeper.domain.outcome import Outcome
@@ -57,11 +59,12 @@ class _Run:
     def copy_all(self, tickets: list[Ticket]) -> list[Outcome]:
         """Ask for all exports, then copy each as it becomes readable, the oldest of those first."""
         outcomes: list[Outcome] = []
-        asked = {}
+        asked: dict[Ticket, datetime] = {}
         for ticket in tickets:
             try:
                 record = self.engine.step(
-                    f"request export of {ticket.copy_id}", lambda t=ticket: self.steps.request_export(self.rule, t)
+                    f"request export of {ticket.copy_id}",
+                    partial(self.steps.request_export, self.rule, ticket),
                 )
                 asked[ticket] = parse_time(record["asked_at"])
             except RdbkeeperError as error:
@@ -73,11 +76,13 @@ class _Run:
                 outcomes.append(self._copy(ticket, settled[ticket.copy_id]))
         return outcomes
 
-    def _wait_for_exports(self, asked: Mapping[Ticket, object]) -> dict[str, RdbkeeperError | None]:
+    def _wait_for_exports(self, asked: Mapping[Ticket, datetime]) -> dict[str, RdbkeeperError | None]:
         """The copy ids whose files can be read (None) or will never be (why); at least one."""
         waiting = tuple(asked.items())
         record = self.engine.wait_until(
-            f"wait for {len(waiting)} exports", lambda: self.steps.find_settled_exports(self.rule, waiting), self.poll
+            f"wait for {len(waiting)} exports",
+            lambda: self.steps.find_settled_exports(self.rule, waiting),
+            self.poll,
         )
         ready: dict[str, RdbkeeperError | None] = dict.fromkeys(record["ready"])
         return ready | {copy_id: from_record(error) for copy_id, error in record["failed"].items()}
@@ -114,7 +119,7 @@ class _Run:
             name = f"{ticket.copy_id} from part {parts_done + 1}"
             if parts_done:
                 self.engine.renew_invocation(f"renew before {name}")
-            leg = self.engine.step(f"copy {name}", lambda t=transfer: self._copy_leg(ticket, t))
+            leg = self.engine.step(f"copy {name}", partial(self._copy_leg, ticket, transfer))
             transfer = transfer.advance(leg["progress"])
             seconds += leg["seconds"]
         return transfer, seconds

@@ -11,13 +11,18 @@ from rdbkeeper import __version__
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.copy import data_key
 from rdbkeeper.domain.errors import BackupGone, ExportTimedOut, InstanceNotFound, RdbkeeperError, RuleGone
-from rdbkeeper.domain.outcome import Outcome, Status, report_line
+from rdbkeeper.domain.outcome import Outcome, Status, describe, human_duration, human_size, report_line
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.selection import select
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
 from rdbkeeper.flows.publish import complete_files, find_rejected, publish_manifest
 from rdbkeeper.flows.transfer import copy_leg
 from rdbkeeper.ports import Adapters, Clock, Executions, Journal, Record, RuleTable, Source, Upload, Vault
+
+
+# Backups are copied oldest first, as the oldest will be the first to expire at its source; but one whose export hangs
+# must not keep the others waiting for longer than this.
+PATIENCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,10 @@ class RunSteps:
         return {"asked_at": self.clock.now().isoformat()}
 
     def find_settled_exports(self, rule: Rule, asked: Sequence[tuple[Ticket, datetime]]) -> Record | None:
-        """Which of the exports can be read or have failed; None while all are still being made."""
+        """Which of the exports, given oldest first, can be read or have failed; None while there is to wait."""
         self._renew()
-        ready, failed = [], {}
+        ready: list[str] = []
+        failed: dict[str, Record] = {}
         for ticket, asked_at in asked:
             try:
                 if self._is_readable(rule, ticket, asked_at):
@@ -119,6 +125,9 @@ class RunSteps:
             except RdbkeeperError as error:
                 if not error.retryable:
                     failed[ticket.copy_id] = error.as_record()
+        oldest, asked_at = asked[0]
+        if oldest.copy_id not in {*ready, *failed} and self.clock.now() - asked_at < PATIENCE:
+            return None
         return {"ready": ready, "failed": failed} if ready or failed else None
 
     def _is_readable(self, rule: Rule, ticket: Ticket, asked_at: datetime) -> bool:
@@ -170,7 +179,9 @@ class RunSteps:
     def _remove_fragment(self, vault: Vault, ticket: Ticket, key: str, etag: str, reason: str) -> None:
         vault.remove_object(key, etag)
         self._log(ticket).warning(
-            "FragmentRemoved", f"{key} was in the vault without a manifest and {reason}; it is copied again.", key=key
+            "FragmentRemoved",
+            f"{key} was in the vault without a manifest and {reason}; it is copied again.",
+            key=key,
         )
 
     def copy_leg(self, rule: Rule, ticket: Ticket, transfer: Transfer, budget_s: float) -> Record:
@@ -179,7 +190,13 @@ class RunSteps:
         started = self.clock.monotonic()
         after = copy_leg(transfer, self._source(rule), self._vault(rule), self.clock, budget_s)
         seconds = self.clock.monotonic() - started
-        self._log(ticket).info("LegDone", f"Copied a leg of {ticket.backup_id}.", seconds=round(seconds, 3))
+        size_bytes = after.moved_bytes - transfer.moved_bytes
+        self._log(ticket).info(
+            "LegDone",
+            f"Copied {human_size(size_bytes)} of {human_size(after.size_bytes)} in {human_duration(seconds)}.",
+            size_bytes=size_bytes,
+            seconds=round(seconds, 3),
+        )
         return {"progress": after.progress_record(transfer), "seconds": seconds}
 
     def replace_fragments(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:
@@ -208,7 +225,7 @@ class RunSteps:
             backup_id=ticket.backup_id,
             status=Status.COPIED,
             reason="Published",
-            detail="; ".join(sorted({file.unchecked_reason for file in files} - {""})),
+            detail=". ".join(sorted({file.unchecked_reason for file in files} - {""})),
             copy_id=ticket.copy_id,
             level=manifest.level.value,
             file_count=len(files),
@@ -222,7 +239,8 @@ class RunSteps:
         rule = self.table.find_rule(self.rule_name)
         if rule is None or rule.state is RuleState.DELETING:
             raise RuleGone(
-                f"The rule {self.rule_name} was deleted while its run was going.", hint="Nothing more is copied."
+                f"The rule {self.rule_name} was deleted while its run was going.",
+                hint="Nothing more is copied.",
             )
 
     def discard_export(self, rule: Rule, ticket: Ticket) -> Record:
@@ -297,14 +315,13 @@ class RunSteps:
     def _log_outcome(self, outcome: Outcome) -> None:
         journal = self.journal.bind(backup=outcome.backup_id)
         write = journal.error if outcome.status is Status.FAILED else journal.info
-        detail = f": {outcome.detail}" if outcome.detail else ""
         write(
             "BackupOutcome",
-            f"{outcome.backup_id} {outcome.status.value}{detail}",
+            describe(outcome),
             status=outcome.status.value,
             reason=outcome.reason,
             copy_id=outcome.copy_id,
-            level=outcome.level,
+            verification=outcome.level,
             files=outcome.file_count,
             size_bytes=outcome.size_bytes,
         )

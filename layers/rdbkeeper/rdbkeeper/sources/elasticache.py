@@ -40,11 +40,26 @@ _FAMILY = Family(
     SourceUnavailable,
     SourceRefused,
     special={
-        "InvalidSnapshotState": (BackupBusy, "The provider is working on this backup; the next run asks again."),
-        "SnapshotQuotaExceededFault": (BackupBusy, "The account's quota is used up for now; the next run asks again."),
-        "SnapshotNotFoundFault": (BackupGone, "It was deleted or has expired at the source before it could be copied."),
-        "PreconditionFailed": (StagedFileChanged, "Something else writes to the staging bucket. The next run asks anew."),
-        "NoSuchKey": (BackupGone, "The staging bucket's lifecycle rule or a person removed it. The next run asks anew."),
+        "InvalidSnapshotState": (
+            BackupBusy,
+            "The provider is working on this backup; the next run asks again.",
+        ),
+        "SnapshotQuotaExceededFault": (
+            BackupBusy,
+            "The account's quota is used up for now; the next run asks again.",
+        ),
+        "SnapshotNotFoundFault": (
+            BackupGone,
+            "It was deleted or has expired at the source before it could be copied.",
+        ),
+        "PreconditionFailed": (
+            StagedFileChanged,
+            "Something else writes to the staging bucket. The next run asks anew.",
+        ),
+        "NoSuchKey": (
+            BackupGone,
+            "The staging bucket's lifecycle rule or a person removed it. The next run asks anew.",
+        ),
     },
 )
 _ALREADY_EXPORTED = "already contains an object"
@@ -125,8 +140,6 @@ class ElastiCacheSource:
                 IfMatch=file.etag,
             )
 
-
-
         return BodyStream(answer["Body"], _FAMILY, f"Reading the staged file of shard {file.shard.name}")
 
     def discard_export(self, backup: Backup, attempt: str) -> None:
@@ -139,8 +152,10 @@ class ElastiCacheSource:
 
     def _staged_objects(self, backup: Backup, attempt: str) -> dict[str, Any]:
         with translated(_FAMILY, f"Looking for the staged files of {backup.backup_id}"):
-            pages = self._s3().get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=f"{_target(backup, attempt)}-"
+            pages = (
+                self._s3()
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=self._bucket, Prefix=f"{_target(backup, attempt)}-")
             )
             return {found["Key"]: found for page in pages for found in page.get("Contents", ())}
 

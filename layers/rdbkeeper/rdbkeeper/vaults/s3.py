@@ -61,8 +61,10 @@ class S3Vault:
 
     def catalog(self, path: str) -> list[CatalogEntry]:
         with translated(_FAMILY, f"Listing the copies below {path}"):
-            pages = self._client().get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=manifests_prefix(path)
+            pages = (
+                self._client()
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=self._bucket, Prefix=manifests_prefix(path))
             )
             keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
         entries = (find_catalog_entry(path, key) for key in keys)
@@ -86,7 +88,10 @@ class S3Vault:
         what = f"Reading {key} again"
         with translated(_FAMILY, what):
             answer = self._client().get_object(
-                Bucket=self._bucket, Key=key, Range=f"bytes={first_byte}-{first_byte + length_bytes - 1}", IfMatch=etag
+                Bucket=self._bucket,
+                Key=key,
+                Range=f"bytes={first_byte}-{first_byte + length_bytes - 1}",
+                IfMatch=etag,
             )
         return BodyStream(answer["Body"], _FAMILY, what)
 
@@ -151,9 +156,7 @@ class S3Vault:
     def abort_upload(self, upload: Upload) -> None:
         with translated(_FAMILY, f"Giving up an upload of {upload.key}"):
             try:
-                self._client().abort_multipart_upload(
-                    Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id
-                )
+                self._client().abort_multipart_upload(Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id)
             except ClientError as error:
                 if code_of(error) != "NoSuchUpload":
                     raise

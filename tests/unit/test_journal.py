@@ -1,0 +1,72 @@
+"""Log lines as the console shows them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from functools import partial
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from rdbkeeper.aws.journal import LIBRARIES, LambdaJournal, make_journal
+from rdbkeeper.domain.errors import VaultUnavailable
+
+
+def written() -> tuple[LambdaJournal, io.StringIO]:
+    stream = io.StringIO()
+    # A name of its own: Powertools gives a logger of a known name the stream that it had before.
+    return LambdaJournal(Logger(service=f"journal-{id(stream)}", stream=stream, location=None)), stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_every_line_carries_rule_run_and_backup() -> None:
+    journal, stream = written()
+    journal.info("Early", "Nothing is bound yet.")
+    journal.bind(rule="orders", run="r1").bind(backup="b1").warning("Late", "All is bound.", key="k")
+    first, second = lines(stream)[-2:]
+    assert (first["rule"], first["run"], first["backup"], first["event"]) == ("-", "-", "-", "Early")
+    assert (second["rule"], second["run"], second["backup"], second["level"]) == ("orders", "r1", "b1", "WARNING")
+    assert (second["message"], second["key"]) == ("All is bound.", "k")
+
+
+def test_binding_one_backup_does_not_leak_into_the_next_line() -> None:
+    journal, stream = written()
+    journal.bind(backup="b1").info("One", "one")
+    journal.info("Two", "two")
+    assert lines(stream)[-1]["backup"] == "-"
+
+
+def test_what_libraries_log_takes_the_same_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("rdbkeeper.aws.journal.Logger", partial(Logger, service=f"journal-{id(stream)}", stream=stream))
+    kept = {name: (logging.getLogger(name).handlers, logging.getLogger(name).propagate) for name in LIBRARIES}
+    try:
+        make_journal(rule="orders", run="r1")
+        logging.getLogger("botocore.retries").warning("retrying")
+        logging.getLogger("botocore.credentials").info("found credentials")
+        step = logging.getLogger("aws_durable_execution_sdk_python.operation.step")
+        try:
+            raise VaultUnavailable("slow down")
+        except VaultUnavailable:
+            step.exception("failed step")
+    finally:
+        for name, (handlers, propagate) in kept.items():
+            logging.getLogger(name).handlers, logging.getLogger(name).propagate = handlers, propagate
+    (line,) = lines(stream)
+    assert (line["message"], line["rule"], line["run"], line["backup"]) == ("retrying", "orders", "r1", "-")
+
+
+def test_a_defect_is_logged_with_its_stack_trace() -> None:
+    journal, stream = written()
+    try:
+        raise ZeroDivisionError
+    except ZeroDivisionError:
+        journal.exception("UnexpectedError", "A defect.")
+    line = lines(stream)[-1]
+    assert line["level"] == "ERROR"
+    assert "Traceback" in str(line["exception"])
