@@ -1,0 +1,151 @@
+"""Shows the main job end to end: python -m tests.demo [--keep FOLDER]. Its last line tells whether all of it held."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.demo.checks import Tally, load_and_compare, read_manifests
+from tests.demo.screen import Screen
+from tests.demo.world import INSTANCES, STACK, World
+from tests.local_cloud.front import AddressInUseError
+from tests.local_cloud.server import LocalCloud
+
+LOCALSTACK_PORT = 4566
+# Which event registers a rule, and the rule's name in it.
+RULES = {"create_rule": "orders-nightly", "create_weekly_rule": "sessions-weekly"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demonstration; the exit status is 0 only if everything held."""
+    parser = argparse.ArgumentParser(prog="make run", description="Shows real Redis backups travelling.")
+    parser.add_argument("--keep", type=Path, help="a folder for the copied files, manifests and digests")
+    keep = parser.parse_args(arguments).keep
+    screen = Screen()
+    with screen.step("Starting a cloud on this machine"), _start(screen) as cloud:
+        tally = _Demonstration(screen, cloud, keep).run()
+    print(f"\n{tally}", flush=True)
+    return 0 if tally.holds else 1
+
+
+def _start(screen: Screen) -> LocalCloud:
+    try:
+        cloud = LocalCloud(port=LOCALSTACK_PORT)
+    except AddressInUseError:
+        cloud = LocalCloud()
+    screen.line(f"AWS answers at {cloud.endpoint_url}")
+    return cloud
+
+
+class _Demonstration:
+    def __init__(self, screen: Screen, cloud: LocalCloud, keep: Path | None) -> None:
+        self._screen = screen
+        self._cloud = cloud
+        self._keep = keep
+        self._failed = 0
+
+    def run(self) -> Tally:
+        world = self._deploy()
+        self._fill(world)
+        self._register(world)
+        self._fire_twice(world)
+        self._show_logs(world)
+        self._show_bucket(world)
+        return self._check_copies(world)
+
+    def _deploy(self) -> World:
+        with self._screen.step("Deploying template.yaml"):
+            deployment = self._cloud.deploy(stack=STACK, parameters={"ExportPollSeconds": "1"})
+            for logical_id, name in deployment.resources.items():
+                self._screen.line(f"{logical_id:<22} {name}")
+        return World(self._cloud, deployment)
+
+    def _fill(self, world: World) -> None:
+        for made in INSTANCES:
+            with self._screen.step(f"Filling {made.instance}: {made.shards} real Redis server(s), every type"):
+                world.make_instance(made)
+                backups = [world.take_backup(made)]
+                world.write_more(made)
+                backups.append(world.take_backup(made, f"before-release-{made.instance}"))
+                for (backup_id, shard), digest in world.digests.items():
+                    if backup_id in backups:
+                        self._screen.line(f"{backup_id} shard {shard}: {digest.key_count} keys, {digest.dataset[:12]}…")
+
+    def _register(self, world: World) -> None:
+        for event in RULES:
+            with self._screen.step(f"Sending events/{event}.json to {STACK}-manage-rules"):
+                answer = world.send(event)
+                rule, made = answer["rule"], answer["made"]
+                self._screen.line(f"function  {made['function']} (version {made['version']})")
+                self._screen.line(f"log       {made['log_group']}")
+                self._screen.line(f"schedule  {', '.join(rule['sent_to_scheduler'])} {rule['cycle']['time_zone']}")
+                self._screen.line(f"next      {rule['next_fire_times'][0]}")
+
+    def _fire_twice(self, world: World) -> None:
+        for time in ("first", "second"):
+            for rule in RULES.values():
+                before = world.vault_objects()
+                with self._screen.step(f"The timer of {rule} fires for the {time} time"):
+                    status = world.fire(rule)
+                    new = len(world.vault_objects().keys() - before.keys())
+                    self._screen.line(f"the run {status}: {new} new objects in the vault")
+                    self._expect(status == "SUCCEEDED", "the run did not succeed")
+                    self._expect(bool(new) == (time == "first"), "the first run copies, the second copies nothing")
+        self._expect(not world.staged_objects(), "staged files were left behind")
+
+    def _show_logs(self, world: World) -> None:
+        for rule in RULES.values():
+            with self._screen.step(f"The log of {STACK}-rule-{rule}"):
+                for event in world.log_events(rule):
+                    self._screen.log_line(event["timestamp"], event["message"])
+
+    def _show_bucket(self, world: World) -> None:
+        with self._screen.step(f"The bucket {world.vault_bucket}"):
+            for key, size_bytes in sorted(world.vault_objects().items()):
+                self._screen.line(f"{size_bytes:>12,}  {key}")
+        manifests = sorted(key for key in world.vault_objects() if "/manifests/" in key)
+        for key in manifests[:1]:
+            with self._screen.step(f"The manifest {key}"):
+                self._screen.document(world.read(key).decode())
+
+    def _check_copies(self, world: World) -> Tally:
+        manifests = read_manifests(world)
+        loaded = 0
+        with self._screen.step("Loading every copied file into a second real server, and comparing digests"):
+            for manifest in manifests:
+                for file in manifest["files"]:
+                    same = load_and_compare(world, manifest, file, self._keep)
+                    loaded += same
+                    self._expect(same, f"{file['key']} differs from its source")
+                    self._screen.line(f"{'equal' if same else 'DIFFERS':<8}{file['key']}")
+        if self._keep is not None:
+            self._keep_manifests(world)
+        data = {key: size for key, size in world.vault_objects().items() if key.endswith(".rdb")}
+        return Tally(
+            found=len(world.listed_backups()),
+            copied=len(manifests),
+            files=len(data),
+            size_bytes=sum(data.values()),
+            verified=sum(manifest["level"] == "verified" for manifest in manifests),
+            loaded=loaded,
+            failed=self._failed,
+        )
+
+    def _keep_manifests(self, world: World) -> None:
+        for key in (key for key in world.vault_objects() if "/manifests/" in key):
+            path = self._keep / key  # type: ignore[operator]  # only called when there is a folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(json.loads(world.read(key)), indent=2) + "\n")
+        self._screen.line(f"kept in {self._keep}: the copied files, their manifests, and both digests of each")
+
+    def _expect(self, holds: bool, what: str) -> None:
+        if not holds:
+            self._failed += 1
+            self._screen.line(f"FAILED: {what}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

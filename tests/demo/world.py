@@ -1,0 +1,130 @@
+"""The world of `make run`: a deployed stack, two instances with real data, and what a person does with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.local_cloud.dataset import LARGE_BALLAST_BYTES, Digest, digest, fill
+from tests.local_cloud.deploy import Deployment
+from tests.local_cloud.server import LocalCloud
+
+EVENTS = Path(__file__).parents[2] / "events"
+STACK = "rdbkeeper"
+
+
+@dataclass(frozen=True)
+class Made:
+    """An instance to be made: its id, its shards, and how much data beside one key of every type a shard gets."""
+
+    instance: str
+    shards: int
+    ballast_bytes: int
+
+
+INSTANCES = (Made("orders", 2, LARGE_BALLAST_BYTES), Made("sessions", 1, 0))
+
+
+@dataclass
+class World:
+    """The local cloud with the stack on it, and what the servers held when each backup was taken."""
+
+    cloud: LocalCloud
+    deployment: Deployment
+    digests: dict[tuple[str, str], Digest] = field(default_factory=dict)  # (backup id, shard) -> digest
+
+    def make_instance(self, made: Made) -> None:
+        """Make an instance, with cluster mode where it has more than one shard, and fill it with every type."""
+        shape: dict[str, Any] = {"NumCacheClusters": 1}
+        if made.shards > 1:
+            shape = {
+                "NumNodeGroups": made.shards,
+                "ReplicasPerNodeGroup": 1,
+                "AutomaticFailoverEnabled": True,
+                "CacheParameterGroupName": "default.redis7.cluster.on",
+            }
+        self.cloud.client("elasticache").create_replication_group(
+            ReplicationGroupId=made.instance,
+            ReplicationGroupDescription="filled with every type",
+            Engine="redis",
+            CacheNodeType="cache.t4g.small",
+            SnapshotRetentionLimit=7,
+            **shape,
+        )
+        fill(self.cloud.elasticache.ports(made.instance), seed=len(made.instance), ballast_bytes=made.ballast_bytes)
+
+    def take_backup(self, made: Made, manual_name: str = "") -> str:
+        """Take a backup, automatic or of that name, and note what each shard holds; nobody writes meanwhile."""
+        elasticache = self.cloud.elasticache
+        backup_id = manual_name
+        if manual_name:
+            self._take_manual_backup(made, manual_name)
+        else:
+            backup_id = elasticache.take_automatic_backup(made.instance)
+        for number, port in enumerate(elasticache.ports(made.instance), start=1):
+            self.digests[backup_id, f"{number:04d}"] = digest(port)
+        return backup_id
+
+    def _take_manual_backup(self, made: Made, name: str) -> None:
+        client = self.cloud.client("elasticache")
+        owner = {"ReplicationGroupId": made.instance}
+        if made.shards == 1:
+            groups = client.describe_replication_groups(ReplicationGroupId=made.instance)["ReplicationGroups"]
+            owner = {"CacheClusterId": groups[0]["MemberClusters"][0]}
+        client.create_snapshot(SnapshotName=name, **owner)
+        while client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"] == "creating":
+            pass
+
+    def write_more(self, made: Made) -> None:
+        """Change the data a little, so that the next backup is another one."""
+        for engine in self.cloud.elasticache.engines(made.instance):
+            with engine.client() as client:
+                names = client.execute_command("SCAN", 0, "COUNT", 50)[1]
+                client.delete(*[name for name in names if b"spread" in name][:1] or [b"nothing"])
+
+    def send(self, event_name: str) -> Mapping[str, Any]:
+        """Send a file of events/ to the function that manages rules."""
+        answer = self.cloud.client("lambda").invoke(
+            FunctionName=f"{STACK}-manage-rules", Payload=(EVENTS / f"{event_name}.json").read_bytes()
+        )
+        payload: Mapping[str, Any] = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer or "error" in payload:
+            raise RuntimeError(f"events/{event_name}.json was answered with {json.dumps(payload)}")
+        return payload
+
+    def fire(self, rule: str) -> str:
+        """Fire the rule's timer, wait for its run, and say how the execution ended."""
+        execution = self.cloud.fire(STACK, rule)
+        return str(self.cloud.wait_for_execution(execution, timeout_s=60)["Status"])
+
+    def log_events(self, rule: str) -> list[dict[str, Any]]:
+        """The log of the rule's function, as the console's log viewer would show it."""
+        pages = self.cloud.client("logs").get_paginator("filter_log_events")
+        found = pages.paginate(logGroupName=f"/aws/lambda/{STACK}-rule-{rule}")
+        return [event for page in found for event in page["events"]]
+
+    @property
+    def vault_bucket(self) -> str:
+        return self.deployment.resources["VaultBucket"]
+
+    def vault_objects(self) -> dict[str, int]:
+        """Key and size of everything in the vault."""
+        pages = self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.vault_bucket)
+        return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", ())}
+
+    def staged_objects(self) -> list[str]:
+        bucket = self.deployment.resources["StagingBucket"]
+        found = self.cloud.client("s3").list_objects_v2(Bucket=bucket)
+        return [staged["Key"] for staged in found.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        body: bytes = self.cloud.client("s3").get_object(Bucket=self.vault_bucket, Key=key)["Body"].read()
+        return body
+
+    def listed_backups(self) -> list[str]:
+        """Every backup that the provider lists, of every instance."""
+        pages = self.cloud.client("elasticache").get_paginator("describe_snapshots").paginate()
+        return [snapshot["SnapshotName"] for page in pages for snapshot in page["Snapshots"]]

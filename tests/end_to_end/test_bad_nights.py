@@ -1,0 +1,182 @@
+"""Runs of a real function against real Redis servers, on nights when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+
+from tests.demo.checks import load_and_compare, read_manifests
+from tests.demo.world import World
+from tests.local_cloud.dataset import digest
+
+RULE = "orders-nightly"
+FUNCTION = f"rdbkeeper-rule-{RULE}"
+FIRST_NIGHT = datetime(2026, 10, 1, 2, 15, tzinfo=UTC)
+_nights = count()
+
+
+@pytest.fixture(autouse=True)
+def rule(world: World) -> Iterator[None]:
+    """Each test has a rule of its own and backups of its own; it ends with a quiet cloud."""
+    world.send("create_rule")
+    yield
+    elasticache = world.cloud.elasticache
+    elasticache.hold_exports(False)
+    world.cloud.s3.faults.forgive()
+    world.send("delete_rule")
+    for name in world.listed_backups():
+        wait_until_available(world, name)
+        world.cloud.client("elasticache").delete_snapshot(SnapshotName=name)
+
+
+def take_backup(world: World, name: str) -> str:
+    """A manual backup of a night of its own, later than every earlier one."""
+    taken_at = FIRST_NIGHT + timedelta(days=next(_nights))
+    world.cloud.elasticache.take_manual_backup(name, "orders", taken_at)
+    for number, port in enumerate(world.cloud.elasticache.ports("orders"), start=1):
+        world.digests[name, f"{number:04d}"] = digest(port)
+    return name
+
+
+def wait_until_available(world: World, name: str) -> None:
+    client = world.cloud.client("elasticache")
+    while client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"] != "available":
+        time.sleep(0.02)
+
+
+def outcomes(world: World) -> dict[str, str]:
+    """The reason of each backup's last outcome, from the rule's log."""
+    found = {}
+    for event in world.log_events(RULE):
+        line = json.loads(event["message"])
+        assert {"rule", "run", "backup"} <= line.keys(), line
+        if line.get("event") == "BackupOutcome":
+            found[line["backup"]] = line["reason"]
+    return found
+
+
+def reports(world: World) -> list[str]:
+    lines = [json.loads(event["message"]) for event in world.log_events(RULE)]
+    return [line["message"] for line in lines if line.get("event") == "RunFinished"]
+
+
+def copied(world: World) -> list[str]:
+    return [manifest["source"]["backup_id"] for manifest in read_manifests(world)]
+
+
+def open_uploads(world: World) -> list[str]:
+    found = world.cloud.client("s3").list_multipart_uploads(Bucket=world.vault_bucket)
+    return [upload["Key"] for upload in found.get("Uploads", ())]
+
+
+@pytest.mark.parametrize(("mode", "reason"), [("flip", "ChecksumMismatch"), ("truncate", "EndMarkerMissing")])
+def test_a_damaged_file_is_a_failed_outcome_and_the_others_are_copied(world: World, mode: str, reason: str) -> None:
+    bad, good = take_backup(world, f"bad-{mode}"), take_backup(world, f"good-{mode}")
+    world.cloud.elasticache.damage(bad, "0002", mode)  # type: ignore[arg-type]  # one of the two modes
+
+    assert world.fire(RULE) == "FAILED"
+    assert (outcomes(world)[bad], outcomes(world)[good]) == (reason, "Published")
+    assert good in copied(world)
+    assert bad not in copied(world)
+    assert not any(f"-{bad}/" in key for key in world.vault_objects())
+    assert open_uploads(world) == []
+    assert world.staged_objects() == []
+
+    world.cloud.elasticache.repair(bad)
+    assert world.fire(RULE) == "SUCCEEDED"
+    assert bad in copied(world)
+
+
+def test_a_vault_that_denies_is_a_failed_outcome_and_the_next_run_tries_again(world: World) -> None:
+    name = take_backup(world, "denied")
+    world.cloud.s3.faults.deny("UploadPart")
+    assert world.fire(RULE) == "FAILED"
+    assert outcomes(world)[name] == "VaultDenied"
+    assert name not in copied(world)
+    assert open_uploads(world) == []
+
+    world.cloud.s3.faults.forgive()
+    assert world.fire(RULE) == "SUCCEEDED"
+    assert name in copied(world)
+
+
+def test_a_complete_whose_answer_is_lost_makes_one_copy(world: World) -> None:
+    name = take_backup(world, "lost-answer")
+    world.cloud.s3.faults.lose_answer_once("CompleteMultipartUpload")
+    assert world.fire(RULE) == "SUCCEEDED"
+    assert copied(world).count(name) == 1
+
+
+def test_a_process_that_is_killed_while_it_runs_is_followed_by_one_whole_copy(world: World) -> None:
+    name = take_backup(world, "killed")
+    world.cloud.elasticache.hold_exports(True)
+    execution = world.cloud.fire("rdbkeeper", RULE)
+    wait_for_export_request(world)
+    failures = world.cloud.functions.failures
+    before = len(failures)
+    # Between two looks at the export the process is idle; a kill counts once it has cut an invocation off.
+    for _ in range(200):
+        world.cloud.functions.kill(FUNCTION)
+        if len(failures) > before:
+            break
+        time.sleep(0.05)
+    assert len(failures) > before
+    world.cloud.elasticache.hold_exports(False)
+
+    assert world.cloud.wait_for_execution(execution, timeout_s=60)["Status"] == "SUCCEEDED"
+    assert copied(world).count(name) == 1
+    assert open_uploads(world) == []
+    (manifest,) = [found for found in read_manifests(world) if found["source"]["backup_id"] == name]
+    assert all(load_and_compare(world, manifest, file, None) for file in manifest["files"])
+
+
+def wait_for_export_request(world: World) -> None:
+    """Return once the rule's function has asked for an export."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if any(json.loads(event["message"]).get("event") == "ExportRequested" for event in world.log_events(RULE)):
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not ask for an export")
+
+
+def test_deleting_a_rule_stops_its_run_and_leaves_no_upload(world: World) -> None:
+    name = take_backup(world, "deleted")
+    world.cloud.elasticache.hold_exports(True)
+    execution = world.cloud.fire("rdbkeeper", RULE)
+    wait_for_export_request(world)
+    answer = world.send("delete_rule")
+    assert answer["stopped_runs"] == 1
+    assert world.cloud.wait_for_execution(execution, timeout_s=10)["Status"] == "STOPPED"
+    assert name not in copied(world)
+    assert open_uploads(world) == []
+    world.send("create_rule")
+
+
+def test_a_second_timer_does_nothing_while_a_run_is_going(world: World) -> None:
+    take_backup(world, "twice")
+    world.cloud.elasticache.hold_exports(True)
+    first = world.cloud.fire("rdbkeeper", RULE)
+    wait_for_export_request(world)
+    second = world.cloud.fire("rdbkeeper", RULE)
+    ended = world.cloud.wait_for_execution(second, timeout_s=30)
+    assert json.loads(ended["Result"])["refused"] == "RunIsGoing"
+    world.cloud.elasticache.hold_exports(False)
+    assert world.cloud.wait_for_execution(first, timeout_s=30)["Status"] == "SUCCEEDED"
+    assert copied(world).count("twice") == 1
+
+
+def test_the_report_is_one_line_in_the_log(world: World) -> None:
+    take_backup(world, "reported")
+    world.fire(RULE)
+    (line,) = reports(world)[-1:]
+    assert line.startswith("orders-nightly: 1 backup found, 0 already kept, 1 copied (2 files, ")
+    assert "verified, 0 failed; next run " in line
+    assert line.endswith(" 02:30 Asia/Tokyo")
+
+
