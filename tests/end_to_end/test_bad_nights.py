@@ -49,20 +49,21 @@ def wait_until_available(world: World, name: str) -> None:
         time.sleep(0.02)
 
 
+def log_lines(world: World) -> list[dict[str, str]]:
+    """The rule's log without Lambda's own records; every line names rule, run and backup."""
+    lines = [json.loads(event["message"]) for event in world.log_events(RULE)]
+    own = [line for line in lines if not line.get("type", "").startswith("platform.")]
+    assert all({"rule", "run", "backup"} <= line.keys() for line in own)
+    return own
+
+
 def outcomes(world: World) -> dict[str, str]:
     """The reason of each backup's last outcome, from the rule's log."""
-    found = {}
-    for event in world.log_events(RULE):
-        line = json.loads(event["message"])
-        assert {"rule", "run", "backup"} <= line.keys(), line
-        if line.get("event") == "BackupOutcome":
-            found[line["backup"]] = line["reason"]
-    return found
+    return {line["backup"]: line["reason"] for line in log_lines(world) if line.get("event") == "BackupOutcome"}
 
 
 def reports(world: World) -> list[str]:
-    lines = [json.loads(event["message"]) for event in world.log_events(RULE)]
-    return [line["message"] for line in lines if line.get("event") == "RunFinished"]
+    return [line["message"] for line in log_lines(world) if line.get("event") == "RunFinished"]
 
 
 def copied(world: World) -> list[str]:
@@ -116,7 +117,7 @@ def test_a_process_that_is_killed_while_it_runs_is_followed_by_one_whole_copy(wo
     name = take_backup(world, "killed")
     world.cloud.elasticache.hold_exports(True)
     execution = world.cloud.fire("rdbkeeper", RULE)
-    wait_for_export_request(world)
+    wait_for_export_request(world, name)
     failures = world.cloud.functions.failures
     before = len(failures)
     # Between two looks at the export the process is idle; a kill counts once it has cut an invocation off.
@@ -135,11 +136,11 @@ def test_a_process_that_is_killed_while_it_runs_is_followed_by_one_whole_copy(wo
     assert all(load_and_compare(world, manifest, file, None) for file in manifest["files"])
 
 
-def wait_for_export_request(world: World) -> None:
-    """Return once the rule's function has asked for an export."""
+def wait_for_export_request(world: World, backup_id: str) -> None:
+    """Return once the rule's function has asked for the export of this backup."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if any(json.loads(event["message"]).get("event") == "ExportRequested" for event in world.log_events(RULE)):
+        if any((line.get("event"), line["backup"]) == ("ExportRequested", backup_id) for line in log_lines(world)):
             return
         time.sleep(0.05)
     raise AssertionError("the run did not ask for an export")
@@ -149,7 +150,7 @@ def test_deleting_a_rule_stops_its_run_and_leaves_no_upload(world: World) -> Non
     name = take_backup(world, "deleted")
     world.cloud.elasticache.hold_exports(True)
     execution = world.cloud.fire("rdbkeeper", RULE)
-    wait_for_export_request(world)
+    wait_for_export_request(world, name)
     answer = world.send("delete_rule")
     assert answer["stopped_runs"] == 1
     assert world.cloud.wait_for_execution(execution, timeout_s=10)["Status"] == "STOPPED"
@@ -159,16 +160,16 @@ def test_deleting_a_rule_stops_its_run_and_leaves_no_upload(world: World) -> Non
 
 
 def test_a_second_timer_does_nothing_while_a_run_is_going(world: World) -> None:
-    take_backup(world, "twice")
+    name = take_backup(world, "twice")
     world.cloud.elasticache.hold_exports(True)
     first = world.cloud.fire("rdbkeeper", RULE)
-    wait_for_export_request(world)
+    wait_for_export_request(world, name)
     second = world.cloud.fire("rdbkeeper", RULE)
     ended = world.cloud.wait_for_execution(second, timeout_s=30)
     assert json.loads(ended["Result"])["refused"] == "RunIsGoing"
     world.cloud.elasticache.hold_exports(False)
     assert world.cloud.wait_for_execution(first, timeout_s=30)["Status"] == "SUCCEEDED"
-    assert copied(world).count("twice") == 1
+    assert copied(world).count(name) == 1
 
 
 def test_the_report_is_one_line_in_the_log(world: World) -> None:
