@@ -265,9 +265,7 @@ def test_a_backup_being_made_is_in_progress(cloud: LocalCloud, elasticache: Elas
     assert only_backup(elasticache).state is BackupState.COMPLETE
 
 
-def test_a_backup_that_is_being_exported_is_busy_for_another(
-    cloud: LocalCloud, elasticache: ElastiCacheSource
-) -> None:
+def test_a_backup_that_is_being_exported_is_busy_for_another(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
     cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
     backup = only_backup(elasticache)
     cloud.elasticache.hold_exports(True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from botocore.config import Config
 
 from rdbkeeper.domain.copy import CatalogEntry, Level, manifest_key
 from rdbkeeper.domain.errors import ObjectExists, StoreMismatch, UploadGone, VaultError, VaultRefused
@@ -174,11 +175,19 @@ def test_the_catalog_is_read_from_the_names_of_the_manifests(vault: Vault) -> No
     assert vault.catalog("p/orders/") == [CatalogEntry(copy_id, level) for copy_id, level in copies]
 
 
-def test_a_catalog_of_more_than_a_page_is_whole(vault: Vault) -> None:
-    names = [f"20261122T021500Z-backup-{n:04d}" for n in range(1050)]
+def test_a_catalog_of_several_pages_is_whole(cloud: LocalCloud) -> None:
+    client = cloud.client("s3", config=Config(user_agent_extra="small-pages"))
+    client.meta.events.register("provide-client-params.s3.ListObjectsV2", _two_a_page)
+    client.create_bucket(Bucket="many-copies")
+    vault = S3Vault(lambda: client, "many-copies")
+    names = [f"20261122T021500Z-backup-{n}" for n in range(5)]
     for name in names:
         vault.create_object(manifest_key("p/", name, Level.VERIFIED), b"{}", "application/json")
     assert [entry.copy_id for entry in vault.catalog("p/")] == names
+
+
+def _two_a_page(params: dict[str, object], **_: object) -> dict[str, object]:
+    return {**params, "MaxKeys": 2}
 
 
 def test_what_is_not_there_is_not_found(vault: Vault) -> None:

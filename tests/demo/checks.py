@@ -34,8 +34,8 @@ class Tally:
 
     def __str__(self) -> str:
         return (
-            f"rdbkeeper: {self.found} backups found, {self.copied} copied, {self.files} files, {self.size_bytes} bytes, "
-            f"{self.verified} verified, {self.loaded} loaded, {self.failed} failed"
+            f"rdbkeeper: {self.found} backups found, {self.copied} copied, {self.files} files, "
+            f"{self.size_bytes} bytes, {self.verified} verified, {self.loaded} loaded, {self.failed} failed"
         )
 
 

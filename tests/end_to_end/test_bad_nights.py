@@ -179,5 +179,3 @@ def test_the_report_is_one_line_in_the_log(world: World) -> None:
     assert line.startswith("orders-nightly: 1 backup found, 0 already kept, 1 copied (2 files, ")
     assert "verified, 0 failed; next run " in line
     assert line.endswith(" 02:30 Asia/Tokyo")
-
-

@@ -28,7 +28,7 @@ class BytesStream:
 
 @dataclass
 class MemorySource:
-    """`looks_until_ready` is how many looks an export takes, `slow` that of one backup; `cut_at` cuts a shard's stream there."""
+    """An export takes `looks_until_ready` looks, of one backup `slow`; `cut_at` cuts a shard's stream there."""
 
     looks_until_ready: int = 1
     stuck: set[str] = field(default_factory=set)

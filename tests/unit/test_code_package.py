@@ -31,7 +31,7 @@ class Packages(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(PACKAGE)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest
+from tests.local_cloud.cron_evaluator import fire_times
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -173,3 +174,40 @@ def test_any_text_as_a_cron_is_either_a_cycle_or_a_typed_error(text: str) -> Non
     except InvalidRequest:
         return
     assert all(expression.startswith("cron(") for expression in cycle.expressions())
+
+
+_minutes = st.sampled_from(["0", "30", "*/20", "5,59", "0-3"])
+_hours = st.sampled_from(["*", "0", "1", "2", "3", "23", "*/6"])
+_days = st.sampled_from(["*", "1", "29", "31", "1,15", "28-31"])
+_months = st.sampled_from(["*", "2", "3", "NOV", "1-12/2"])
+_weekdays = st.sampled_from(["*", "0", "7", "MON", "1-5", "SAT-SUN"])
+_zones = st.sampled_from(
+    [
+        "UTC",
+        "Asia/Tokyo",
+        "Europe/Berlin",
+        "Europe/London",
+        "America/New_York",
+        "America/Sao_Paulo",
+        "Australia/Lord_Howe",
+        "Asia/Kathmandu",
+        "Africa/Cairo",
+        "Pacific/Apia",
+        "America/St_Johns",
+        "Asia/Tehran",
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    cron=st.tuples(_minutes, _hours, _days, _months, _weekdays).map(" ".join),
+    zone=_zones,
+    day=st.integers(0, 700),
+)
+def test_the_preview_is_what_the_sent_expressions_fire(cron: str, zone: str, day: int) -> None:
+    cycle = custom(cron, zone)
+    after = START + timedelta(days=day)
+    sent = (fire_times(expression, zone, after, 5) for expression in cycle.expressions())
+    expected = sorted({time.astimezone(UTC) for times in sent for time in times})[:5]
+    assert [time.astimezone(UTC) for time in islice(cycle.fire_times(after), 5)] == expected

@@ -19,7 +19,6 @@ from rdbkeeper.flows.publish import complete_files, find_rejected, publish_manif
 from rdbkeeper.flows.transfer import copy_leg
 from rdbkeeper.ports import Adapters, Clock, Executions, Journal, Record, RuleTable, Source, Upload, Vault
 
-
 # Backups are copied oldest first, as the oldest will be the first to expire at its source; but one whose export hangs
 # must not keep the others waiting for longer than this.
 PATIENCE = timedelta(minutes=10)

@@ -1,0 +1,70 @@
+"""Which AWS operations the layer's code names, and which IAM actions allow them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.loaders import Loader
+
+# Called in IAM as in boto3.
+SERVICES = ("dynamodb", "elasticache", "lambda", "logs", "s3", "scheduler")
+# Where the action is not called what the operation is called ("Actions, resources, and condition keys for ...").
+_ACTIONS = {
+    ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem",
+    ("s3", "HeadObject"): "s3:GetObject",
+    ("s3", "ListObjectsV2"): "s3:ListBucket",
+    ("s3", "ListMultipartUploads"): "s3:ListBucketMultipartUploads",
+    ("s3", "ListParts"): "s3:ListMultipartUploadParts",
+    ("s3", "CreateMultipartUpload"): "s3:PutObject",
+    ("s3", "UploadPart"): "s3:PutObject",
+    ("s3", "CompleteMultipartUpload"): "s3:PutObject",
+}
+
+
+@cache
+def _models() -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+    """Return each service's operations and waiters, by their Python names."""
+    loader = Loader()
+    operations = {}
+    waiters = {}
+    for service in SERVICES:
+        model = loader.load_service_model(service, "service-2")
+        operations[service] = {xform_name(name): name for name in model["operations"]}
+        try:
+            found = loader.load_service_model(service, "waiters-2")["waiters"]
+        except UnknownServiceError:  # a service without waiters
+            found = {}
+        waiters[service] = {xform_name(name): waiter["operation"] for name, waiter in found.items()}
+    return operations, waiters
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Yield the names of called methods, and every word in quotes: paginators and waiters are named so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node.func.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def actions_of(service: str, operation: str) -> str:
+    """Return the IAM action that allows the operation."""
+    return _ACTIONS.get((service, operation), f"{service}:{operation}")
+
+
+def called_actions(*folders: Path) -> dict[str, str]:
+    """Return each IAM action that code below the folders needs, with the file that needs it."""
+    operations, waiters = _models()
+    found: dict[str, str] = {}
+    for file in sorted(file for folder in folders for file in folder.rglob("*.py")):
+        for name in set(_names(ast.parse(file.read_text(encoding="utf-8")))):
+            for service in SERVICES:
+                operation = operations[service].get(name) or waiters[service].get(name)
+                if operation:
+                    found.setdefault(actions_of(service, operation), file.name)
+    return found

@@ -1,0 +1,108 @@
+"""`sam build` makes what Lambda needs: the handlers, and a layer from which they can be imported."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.local_cloud.code_packages import read_requirements
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers")
+MAX_LAYER_BYTES = 250 * 1024 * 1024  # "Lambda quotas": all layers and the code together, unzipped
+
+IMPORT_HANDLERS = """
+import importlib, platform, sys, types
+sys.path[:0] = sys.argv[1:]
+if platform.machine() not in ("aarch64", "arm64"):
+    # The layer's anycrc is native code for arm64 and cannot be loaded here. Everything else is the layer's own.
+    sys.modules["anycrc"] = types.SimpleNamespace(Model=lambda name: None)
+for name in ("run_rule.app", "manage_rules.app"):
+    assert callable(importlib.import_module(name).handler)
+import botocore, boto3, croniter, redis, rdbkeeper.entry.wiring, rdbkeeper.aws.fleet
+import rdbkeeper.sources.elasticache, rdbkeeper.vaults.s3
+"""
+
+
+def find_python() -> str | None:
+    """Return a python3.13 that starts: a shim of pyenv's that is not active does not count."""
+    found = sys.executable if sys.version_info[:2] == (3, 13) else shutil.which("python3.13")
+    if found and subprocess.run([found, "-c", ""], check=False, capture_output=True).returncode == 0:
+        return found
+    return None
+
+
+def find_sam() -> list[str] | None:
+    own = REPOSITORY / ".venv-lint" / "bin" / "python"
+    if own.exists() and subprocess.run([own, "-c", "import samcli"], check=False, capture_output=True).returncode == 0:
+        return [str(own), "-m", "samcli"]
+    on_path = shutil.which("sam")
+    return [on_path] if on_path else None
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    found = find_python()
+    if found is None:
+        pytest.skip("sam build: no python3.13 on PATH, which is the runtime's and which `sam build` needs")
+    return found
+
+
+@pytest.fixture(scope="module")
+def built(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    sam = find_sam()
+    if sam is None:
+        pytest.skip("sam build: no AWS SAM CLI; `make check` sets one up in .venv-lint")
+    folder = tmp_path_factory.mktemp("sam build")
+    for name in SOURCES:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    # sam looks for `python3.13` on PATH, by that name.
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    (bin_folder / "python3.13").symlink_to(Path(python).absolute())
+    environment = {
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(folder),
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(folder / "sam"),
+        **{name: value for name, value in os.environ.items() if name.startswith("PIP_")},
+    }
+    done = subprocess.run(
+        [*sam, "build", "--no-cached"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    yield folder / ".aws-sam" / "build"
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_the_layer_holds_every_pinned_distribution_and_our_package(built: Path) -> None:
+    layer = built / "RdbkeeperLayer" / "python"
+    present = {canonicalize_name(path.name.split("-")[0]) for path in layer.glob("*.dist-info")}
+    wanted = {
+        canonicalize_name(requirement.name)
+        for requirement in read_requirements(REPOSITORY / "layers" / "rdbkeeper" / "requirements.txt")
+        if requirement.marker is None or requirement.marker.evaluate({"python_full_version": "3.13.0"})
+    }
+    assert present == wanted
+    assert (layer / "rdbkeeper" / "entry" / "wiring.py").is_file()
+    assert list((layer / "anycrc").glob("*.so"))
+    assert sum(file.stat().st_size for file in layer.rglob("*") if file.is_file()) < MAX_LAYER_BYTES
+
+
+@pytest.mark.slow
+def test_the_functions_can_be_imported_with_the_built_layer_alone(built: Path, python: str) -> None:
+    layer = str(built / "RdbkeeperLayer" / "python")
+    for function in ("RunRuleFunction", "ManageRulesFunction"):
+        command = [python, "-I", "-S", "-B", "-c", IMPORT_HANDLERS, str(built / function), layer]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
