@@ -19,4 +19,4 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     execution = context.execution_context.durable_execution_arn
     journal = wiring.journal(rule=settings.rule, run=execution.rsplit("/", 1)[-1])
     engine = wiring.engine(context, journal)
-    return run_rule(engine, wiring.run_steps(settings, execution, journal), settings.poll)
+    return run_rule(engine, wiring.run_context(settings, execution, journal), settings.poll)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -138,7 +137,7 @@ class _Demonstration:
         for key in (key for key in world.vault_objects() if "/manifests/" in key):
             path = self._keep / key  # type: ignore[operator]  # only called when there is a folder
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(json.loads(world.read(key)), indent=2) + "\n")
+            path.write_bytes(world.read(key))
         self._screen.line(f"kept in {self._keep}: the copied files, their manifests, and both digests of each")
 
     def _expect(self, holds: bool, what: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rdbkeeper.domain.errors import RdbkeeperError
+from rdbkeeper.domain.errors import NotOurs, RdbkeeperError
 from rdbkeeper.domain.fleet import FleetSettings, schedule_names
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.ports import Provisioned
@@ -22,12 +22,15 @@ class MemoryFleet:
     going: dict[str, list[str]] = field(default_factory=dict)
     failing: dict[str, list[RdbkeeperError]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    strangers: set[str] = field(default_factory=set)
 
     def check(self, rule: Rule) -> None:
         SETTINGS.check_function_name(rule.name)
+        self._check_ours(rule.name)
 
     def provision(self, rule: Rule) -> Provisioned:
         self._call("provision")
+        self._check_ours(rule.name)
         function = SETTINGS.function_name(rule.name)
         self.log_groups.add(SETTINGS.log_group(rule.name))
         self.functions[function] = self.functions.get(function, 0) + 1
@@ -43,11 +46,17 @@ class MemoryFleet:
 
     def stop_runs(self, rule_name: str) -> int:
         self._call("stop_runs")
+        self._check_ours(rule_name)
         return len(self.going.pop(rule_name, []))
 
     def remove_function(self, rule_name: str) -> None:
         self._call("remove_function")
+        self._check_ours(rule_name)
         self.functions.pop(SETTINGS.function_name(rule_name), None)
+
+    def _check_ours(self, rule_name: str) -> None:
+        if SETTINGS.function_name(rule_name) in self.strangers:
+            raise NotOurs(f"There is a function {SETTINGS.function_name(rule_name)} that this rule did not make.")
 
     def _call(self, method: str) -> None:
         self.calls.append(method)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rdbkeeper.domain.copy import CatalogEntry, find_catalog_entry, manifests_prefix
-from rdbkeeper.domain.errors import ObjectExists, RdbkeeperError, StoreMismatch, UploadGone, VaultRefused
+from rdbkeeper.domain.errors import ObjectExists, RdbkeeperError, StoreMismatch, UploadGone, VaultDenied, VaultRefused
 from rdbkeeper.ports import Part, StoredObject, Upload
 from rdbkeeper.rdb.checksum import crc64_nvme
 from tests.fakes.source import BytesStream
@@ -23,6 +23,8 @@ class MemoryVault:
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
     failing: dict[str, list[RdbkeeperError]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
+    without_sum: set[str] = field(default_factory=set)
+    denies_aborts: bool = False
     parts_put: int = 0
     _next_upload: int = 0
 
@@ -35,7 +37,9 @@ class MemoryVault:
     def find_object(self, key: str) -> StoredObject | None:
         self._fail("find_object")
         data = self.objects.get(key)
-        return None if data is None else StoredObject(len(data), _etag(data), crc64_nvme(data))
+        if data is None:
+            return None
+        return StoredObject(len(data), _etag(data), None if key in self.without_sum else crc64_nvme(data))
 
     def read_object(self, key: str) -> bytes:
         if key not in self.objects:
@@ -91,6 +95,8 @@ class MemoryVault:
         self._fail("complete_upload after its effect")
 
     def abort_upload(self, upload: Upload) -> None:
+        if self.denies_aborts:
+            raise VaultDenied(f"Giving up an upload of {upload.key} failed: AccessDenied.")
         self.uploads.pop(upload.upload_id, None)
 
     def remove_object(self, key: str, etag: str) -> None:
@@ -100,6 +106,7 @@ class MemoryVault:
         if _etag(data) != etag:
             raise ObjectExists(f"Removing {key} failed: it is another one now.")
         del self.objects[key]
+        self.without_sum.discard(key)
         self.removed.append(key)
 
     def _parts(self, upload: Upload) -> dict[int, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -14,13 +15,14 @@ from rdbkeeper.domain.errors import (
     InstanceNotFound,
     InvalidRequest,
     NameTaken,
+    NotOurs,
     PlaceTaken,
     RuleBusy,
     RuleNotFound,
 )
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.flows.rules import Rules
-from rdbkeeper.ports import Upload
+from rdbkeeper.ports import Provisioned, Upload
 from tests.fakes.adapters import MemoryAdapters
 from tests.fakes.clock import FakeClock
 from tests.fakes.fleet import MemoryFleet
@@ -148,14 +150,21 @@ def test_a_create_that_fails_changes_nothing(office: Office, where: str) -> None
     assert office.nothing_was_changed()
 
 
-def test_a_create_whose_undoing_fails_says_so_and_can_be_sent_again(office: Office) -> None:
+def test_a_create_whose_undoing_fails_says_so_and_is_undone_by_a_delete(office: Office) -> None:
     office.fleet.failing["provision halfway"] = [FleetUnavailable("no answer")]
     office.fleet.failing["remove_schedules"] = [FleetUnavailable("no answer")]
     with pytest.raises(FleetUnavailable):
         office.rules.create(new_rule())
     assert "UndoCutOff" in office.journal.events()
+    office.rules.delete("orders-nightly")
+    assert office.nothing_was_changed()
+
+
+def test_a_create_that_was_cut_off_is_finished_by_sending_it_again(office: Office) -> None:
+    office.table.create_rule(new_rule(), 0)
     office.rules.create(new_rule())
     assert office.table.rules()[0].state is RuleState.ACTIVE
+    assert office.fleet.schedules
 
 
 def test_two_people_who_create_at_once_do_not_get_one_place(office: Office) -> None:
@@ -235,3 +244,81 @@ def test_a_rule_that_is_being_deleted_keeps_its_name_and_place(office: Office) -
     office.table.replace_rule(replace(active, state=RuleState.DELETING, revision=9), active.revision)
     with pytest.raises(NameTaken, match="deleting"):
         office.rules.create(new_rule())
+
+
+def test_a_function_name_that_is_a_strangers_is_refused_before_anything_is_written(office: Office) -> None:
+    office.fleet.strangers.add("rdbkeeper-rule-orders-nightly")
+    office.fleet.going["orders-nightly"] = ["a stranger's execution"]
+    with pytest.raises(NotOurs):
+        office.rules.create(new_rule())
+    assert office.nothing_was_changed()
+    assert office.fleet.going == {"orders-nightly": ["a stranger's execution"]}
+
+
+def test_a_rule_whose_function_is_a_strangers_by_now_can_still_be_deleted(office: Office) -> None:
+    office.rules.create(new_rule())
+    office.fleet.functions.clear()
+    office.fleet.strangers.add("rdbkeeper-rule-orders-nightly")
+    office.fleet.going["orders-nightly"] = ["a stranger's execution"]
+    office.rules.delete("orders-nightly")
+    assert office.nothing_was_changed()
+    assert office.fleet.going == {"orders-nightly": ["a stranger's execution"]}
+    assert "FunctionLeftAlone" in office.journal.events()
+
+
+def during_provision(office: Office, act: Callable[[], object]) -> None:
+    """Let `act` happen when the next provisioning has made everything."""
+    provision = office.fleet.provision
+
+    def provision_then_act(rule: Rule) -> Provisioned:
+        made = provision(rule)
+        office.fleet.provision = provision  # type: ignore[method-assign]
+        act()
+        return made
+
+    office.fleet.provision = provision_then_act  # type: ignore[method-assign]
+
+
+def test_a_delete_during_a_create_leaves_no_function_behind(office: Office) -> None:
+    provision = office.fleet.provision
+
+    def provision_after_the_delete(rule: Rule) -> Provisioned:
+        office.rules.delete("orders-nightly")
+        return provision(rule)
+
+    office.fleet.provision = provision_after_the_delete  # type: ignore[method-assign]
+    with pytest.raises(RuleBusy):
+        office.rules.create(new_rule())
+    assert office.nothing_was_changed()
+
+
+def test_a_create_that_was_sent_twice_at_once_ends_as_one_rule(office: Office) -> None:
+    during_provision(office, lambda: office.rules.create(new_rule()))
+    assert office.rules.create(new_rule())["rule"]["state"] == "active"
+    assert len(office.table.rules()) == 1
+
+
+def test_a_failed_create_does_not_take_down_what_the_same_request_sent_again_has_made(office: Office) -> None:
+    provision = office.fleet.provision
+
+    def fail_after_the_other_has_finished(rule: Rule) -> Provisioned:
+        office.fleet.provision = provision  # type: ignore[method-assign]
+        office.rules.create(new_rule())
+        raise FleetUnavailable("ResourceConflictException")
+
+    office.fleet.provision = fail_after_the_other_has_finished  # type: ignore[method-assign]
+    with pytest.raises(FleetUnavailable):
+        office.rules.create(new_rule())
+    assert office.table.rules()[0].state is RuleState.ACTIVE
+    assert office.fleet.schedules
+    assert "UndoLeft" in office.journal.events()
+
+
+def test_an_upload_that_cannot_be_aborted_does_not_keep_a_rule_from_being_deleted(office: Office) -> None:
+    office.rules.create(new_rule())
+    upload = office.adapters.the_vault.open_upload("redis/orders/x/0001.rdb")
+    office.table.remember_uploads("orders-nightly", [upload])
+    office.adapters.the_vault.denies_aborts = True
+    office.rules.delete("orders-nightly")
+    assert office.nothing_was_changed()
+    assert "UploadLeft" in office.journal.events()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rdbkeeper.domain.backup import BackupState
+from rdbkeeper.domain.backup import Backup, BackupState
 from rdbkeeper.domain.errors import (
     BackupBusy,
     InstanceNotFound,
@@ -110,7 +110,7 @@ def test_a_file_copied_in_several_legs_is_checked_against_its_own_trailer(world:
 
     world.run(engine)
 
-    assert engine.invocations == 6
+    assert engine.invocations == 7
     assert sorted(map(len, world.data().values())) == [99, len(file)]
     assert world.copied_backups() == ["large"]
 
@@ -215,6 +215,69 @@ def test_a_vault_that_denies_publishes_nothing(world: World) -> None:
     assert world.vault.uploads == {}
 
 
+def test_an_upload_that_cannot_be_aborted_stops_neither_this_run_nor_the_next(world: World) -> None:
+    world.add_backup("bad", 0, {"0001": flip_bit(rdb_file(500), 250)})
+    world.add_backup("good", 1)
+    world.vault.denies_aborts = True
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.outcomes() == {"bad": "ChecksumMismatch", "good": "Published"}
+    assert "UploadLeft" in world.journal.events()
+
+    world.add_backup("next", 2)
+    with pytest.raises(RunFailed):
+        world.run()
+    assert sorted(world.copied_backups()) == ["good", "next"]
+
+    world.vault.denies_aborts = False
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.vault.uploads == {}
+    assert world.table.remembered_uploads("orders-nightly") == []
+
+
+def test_an_export_that_cannot_even_be_looked_at_ends_at_its_deadline(world: World) -> None:
+    world.add_backup("one")
+    world.source.find_staged_files = _raises(SourceUnavailable("no answer"))  # type: ignore[method-assign]
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.outcomes() == {"one": "ExportTimedOut"}
+    assert "could not be looked at (SourceUnavailable)" in world.journal.text()
+
+
+def test_a_thousand_kept_backups_fit_a_steps_result(world: World) -> None:
+    for number in range(1000):
+        world.add_backup(f"manual-backup-with-quite-a-long-name-{number:04d}", number)
+    for backup in world.source.backups(world.source._instances["orders"]):
+        world.vault.objects[f"redis/orders/manifests/{backup.copy_id}.verified.json"] = b"{}"
+    world.run()
+    assert world.report().startswith("orders-nightly: 1000 backups found, 1000 already kept, 0 copied, 0 failed")
+
+
+def test_what_took_long_to_copy_is_published_in_a_fresh_invocation(world: World) -> None:
+    world.add_backup("one")
+    read = world.source.open_range
+    world.source.open_range = lambda *args: (world.clock.advance(61), read(*args))[1]  # type: ignore[method-assign]
+    engine = world.engine()
+    world.run(engine)
+    assert engine.invocations == 2
+
+
+def test_a_part_whose_connection_broke_is_read_again_within_the_leg(world: World) -> None:
+    files = world.add_backup("one", 0, {"0001": rdb_file(40 * MEBIBYTE)})
+    read, failures = world.source.open_range, [SourceUnavailable("the connection broke off")] * 2
+
+    def break_twice(*args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return read(*args)
+
+    world.source.open_range = break_twice  # type: ignore[method-assign]
+    world.run()
+    assert list(world.data().values()) == list(files.values())
+    assert world.vault.parts_put == 3
+
+
 def test_a_source_that_denies_fails_the_run_by_name_and_frees_the_lease(world: World) -> None:
     world.source.backups = _raises(SourceDenied("Listing failed: AccessDenied."))  # type: ignore[method-assign]
     with pytest.raises(SourceDenied):
@@ -258,14 +321,28 @@ def test_a_backup_that_vanishes_before_its_export_fails_alone(world: World) -> N
     world.add_backup("stays", 1)
     ask = world.source.request_export
 
-    def vanish_then_ask(backup: object, attempt: str) -> None:
+    def vanish_then_ask(backup: Backup, attempt: str) -> None:
         world.source.remove_backup("orders", "vanishes")
-        ask(backup, attempt)  # type: ignore[arg-type]  # passed on as it came
+        ask(backup, attempt)
 
     world.source.request_export = vanish_then_ask  # type: ignore[method-assign]
     with pytest.raises(RunFailed):
         world.run()
     assert world.outcomes() == {"vanishes": "BackupGone", "stays": "Published"}
+
+
+def test_a_backup_that_vanishes_after_its_export_is_copied_all_the_same(world: World) -> None:
+    files = world.add_backup("expires")
+    ask = world.source.request_export
+
+    def ask_then_vanish(backup: Backup, attempt: str) -> None:
+        ask(backup, attempt)
+        world.source.remove_backup("orders", "expires")
+
+    world.source.request_export = ask_then_vanish  # type: ignore[method-assign]
+    world.run()
+    assert world.outcomes() == {"expires": "Published"}
+    assert list(world.data().values()) == list(files.values())
 
 
 def test_what_a_run_leaves_over_is_the_next_ones(world: World) -> None:

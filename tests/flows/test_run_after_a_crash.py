@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,34 @@ def test_a_run_that_lost_its_lease_stops_before_its_next_write(world: World) -> 
     assert world.table.leases["orders-nightly"] == "somebody else"
 
 
+def test_a_run_that_lost_its_lease_leaves_none_of_its_uploads_open(world: World) -> None:
+    world.add_backup("one")
+    put = world.vault.put_part
+
+    def lose_the_lease(*args: Any) -> object:
+        world.table.leases["orders-nightly"] = "somebody else"
+        return put(*args)
+
+    world.vault.put_part = lose_the_lease  # type: ignore[method-assign,assignment]
+    with pytest.raises(LeaseLost):
+        world.run()
+    assert world.vault.uploads == {}
+
+
+def test_a_run_that_lost_its_lease_just_before_the_manifest_writes_none(world: World) -> None:
+    world.add_backup("one")
+    complete = world.vault.complete_upload
+
+    def lose_the_lease(*args: Any) -> None:
+        complete(*args)
+        world.table.leases["orders-nightly"] = "somebody else"
+
+    world.vault.complete_upload = lose_the_lease  # type: ignore[method-assign]
+    with pytest.raises(LeaseLost):
+        world.run()
+    assert world.manifests() == {}
+
+
 def test_a_rule_that_is_deleted_during_its_run_publishes_nothing_more(world: World) -> None:
     world.add_backup("one")
     put = world.vault.put_part
@@ -160,6 +189,31 @@ def test_data_without_a_manifest_that_is_not_whole_is_replaced(world: World, dam
     assert world.vault.removed == [ONE]
     assert world.data() == {ONE: files["0001"]}
     assert "FragmentRemoved" in world.journal.events()
+
+
+def test_whole_data_of_which_the_store_keeps_no_sum_is_replaced(world: World) -> None:
+    files = world.add_backup("one")
+    world.vault.objects[ONE] = files["0001"]
+    world.vault.without_sum.add(ONE)
+    world.run()
+    assert world.vault.removed == [ONE]
+    assert world.copied_backups() == ["one"]
+
+
+def test_data_whose_copy_was_published_meanwhile_is_not_removed(world: World) -> None:
+    files = world.add_backup("one")
+    world.vault.objects[ONE] = flip_bit(files["0001"], 100)
+    open_range = world.vault.open_range
+
+    def somebody_publishes(*args: Any) -> object:
+        world.vault.objects["redis/orders/manifests/20261120T021500Z-one.unchecked.json"] = b"{}"
+        return open_range(*args)
+
+    world.vault.open_range = somebody_publishes  # type: ignore[method-assign,assignment]
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.vault.removed == []
+    assert world.outcomes() == {"one": "ObjectExists"}
 
 
 def test_data_that_no_crc_can_vouch_for_is_replaced_rather_than_adopted(world: World) -> None:

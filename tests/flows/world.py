@@ -9,7 +9,7 @@ from rdbkeeper.domain.copy import Manifest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.flows.run import run_rule
-from rdbkeeper.flows.run_steps import RunSteps
+from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Poll, Record
 from tests.fakes.adapters import MemoryAdapters
 from tests.fakes.clock import FakeClock
@@ -72,7 +72,7 @@ class World:
 
     def run(self, engine: ReplayEngine | None = None) -> Record:
         engine = engine or self.engine()
-        steps = RunSteps(
+        context = RunContext(
             rule_name=self.rule.name,
             execution=engine.execution,
             table=self.table,
@@ -82,7 +82,7 @@ class World:
             clock=self.clock,
             export_timeout=timedelta(hours=3),
         )
-        return run_rule(engine, steps, POLL)
+        return run_rule(engine, context, POLL)
 
     def manifests(self) -> dict[str, Manifest]:
         return {key: Manifest.from_json(body, key) for key, body in self.vault.objects.items() if "/manifests/" in key}

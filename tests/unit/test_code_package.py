@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
+import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
+from aws_lambda_powertools import Logger
 
 from rdbkeeper.aws.code_package import fetch_code
+from rdbkeeper.aws.journal import make_journal
 from rdbkeeper.domain.errors import FleetError, FleetRefused, FleetUnavailable
 from rdbkeeper.ports import Record
 
@@ -88,3 +93,17 @@ def test_no_error_holds_the_link(endpoint: str) -> None:
     with pytest.raises(FleetError) as refused:
         fetch_code(function(f"https://example.org/x?{SECRET}"), endpoint)
     assert SECRET not in f"{gone.value}{refused.value}"
+
+
+def test_no_library_logs_the_link_when_the_connection_breaks(
+    monkeypatch: pytest.MonkeyPatch, kept_library_loggers: None
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("rdbkeeper.aws.journal.Logger", partial(Logger, service=f"code-{id(stream)}", stream=stream))
+    make_journal(rule="orders")
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with pytest.raises(FleetUnavailable, match="no answer"):
+        fetch_code(function(f"{dead}/good?{SECRET}"), dead)
+    assert SECRET not in stream.getvalue()

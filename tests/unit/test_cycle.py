@@ -44,6 +44,9 @@ def fires(cycle: Cycle, count: int, after: datetime = START) -> list[str]:
         (custom("0 3 * * 1-1"), ("cron(0 3 ? * MON *)",)),
         (custom("0 3 * * 0"), ("cron(0 3 ? * SUN *)",)),
         (custom("0 3 * * 7"), ("cron(0 3 ? * SUN *)",)),
+        (custom("0 3 * * 0-0"), ("cron(0 3 ? * SUN *)",)),
+        (custom("0 3 * * SUN-SUN"), ("cron(0 3 ? * SUN *)",)),
+        (custom("0 3 1-31 * *"), ("cron(0 3 * * ? *)",)),
         (custom("5/20 0 * * *"), ("cron(5,25,45 0 * * ? *)",)),
         (custom("0 3 1 * MON"), ("cron(0 3 1 * ? *)", "cron(0 3 ? * MON *)")),
     ],
@@ -76,6 +79,8 @@ def test_a_cycle_is_sent_as_scheduler_wants_it(cycle: Cycle, sent: tuple[str, ..
         "@daily",
         "cron(0 3 * * ? *)",
         "0 0 */2 * MON",
+        "0 0 1-31 * MON",
+        "0 0 1 * 0-6",
         "0 0 * * ٣",
     ],
 )
@@ -86,7 +91,21 @@ def test_a_cron_that_is_not_one_is_refused_by_its_field(cron: str) -> None:
     assert refused.value.hint
 
 
-@pytest.mark.parametrize("zone", ["", "Mars/Base", "../../etc/passwd", "/etc/localtime", "UTC+9 ", "A" * 51, "\x00"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "",
+        "Mars/Base",
+        "../../etc/passwd",
+        "/etc/localtime",
+        "UTC+9 ",
+        "A" * 51,
+        "\x00",
+        "Factory",
+        "localtime",
+        "posix/UTC",
+    ],
+)
 def test_an_unknown_time_zone_is_refused(zone: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         Cycle("daily", zone)

@@ -11,7 +11,7 @@ from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 from aws_durable_execution_sdk_python_testing.executor import Executor
 
-from rdbkeeper.aws.engine import ATTEMPTS, DurableEngine
+from rdbkeeper.aws.engine import ATTEMPTS, LARGEST_RESULT_BYTES, DurableEngine
 from rdbkeeper.domain.errors import (
     ChecksumMismatch,
     RdbkeeperError,
@@ -139,3 +139,10 @@ def test_an_error_that_leaves_the_run_fails_the_execution() -> None:
 
 def test_the_execution_is_known_by_its_arn() -> None:
     assert run(lambda engine: bool(engine.execution)) == ("SUCCEEDED", True)
+
+
+def test_a_result_that_no_checkpoint_takes_is_said_so_and_not_waited_for() -> None:
+    large = Counted()
+    status, record = run(lambda engine: caught(engine, lambda: {"text": "x" * LARGEST_RESULT_BYTES, **large()}))
+    assert (status, record["code"]) == ("SUCCEEDED", "UnexpectedError")
+    assert "262," in record["message"]

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 from aws_lambda_powertools import Logger
 
-from rdbkeeper.aws.journal import LIBRARIES, LambdaJournal, make_journal
+from rdbkeeper.aws.journal import LambdaJournal, make_journal
 from rdbkeeper.domain.errors import VaultUnavailable
 
 
@@ -41,22 +41,17 @@ def test_binding_one_backup_does_not_leak_into_the_next_line() -> None:
     assert lines(stream)[-1]["backup"] == "-"
 
 
-def test_what_libraries_log_takes_the_same_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_libraries_log_takes_the_same_form(monkeypatch: pytest.MonkeyPatch, kept_library_loggers: None) -> None:
     stream = io.StringIO()
     monkeypatch.setattr("rdbkeeper.aws.journal.Logger", partial(Logger, service=f"journal-{id(stream)}", stream=stream))
-    kept = {name: (logging.getLogger(name).handlers, logging.getLogger(name).propagate) for name in LIBRARIES}
+    make_journal(rule="orders", run="r1")
+    logging.getLogger("botocore.retries").warning("retrying")
+    logging.getLogger("botocore.credentials").info("found credentials")
+    step = logging.getLogger("aws_durable_execution_sdk_python.operation.step")
     try:
-        make_journal(rule="orders", run="r1")
-        logging.getLogger("botocore.retries").warning("retrying")
-        logging.getLogger("botocore.credentials").info("found credentials")
-        step = logging.getLogger("aws_durable_execution_sdk_python.operation.step")
-        try:
-            raise VaultUnavailable("slow down")
-        except VaultUnavailable:
-            step.exception("failed step")
-    finally:
-        for name, (handlers, propagate) in kept.items():
-            logging.getLogger(name).handlers, logging.getLogger(name).propagate = handlers, propagate
+        raise VaultUnavailable("slow down")
+    except VaultUnavailable:
+        step.exception("failed step")
     (line,) = lines(stream)
     assert (line["message"], line["rule"], line["run"], line["backup"]) == ("retrying", "orders", "r1", "-")
 

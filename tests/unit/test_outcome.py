@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rdbkeeper.domain.outcome import Outcome, Status, describe, human_duration, human_size, report_line
+from rdbkeeper.domain.outcome import Outcome, Status, count_statuses, describe, human_duration, human_size, report_line
 
 NEXT = datetime(2026, 11, 22, 2, 30, tzinfo=ZoneInfo("Asia/Tokyo"))
 
@@ -22,22 +22,24 @@ def present() -> Outcome:
 
 
 def test_the_line_of_a_good_night() -> None:
-    assert report_line("orders-nightly", [present(), present(), copied()], NEXT, "Asia/Tokyo") == (
+    assert report_line("orders-nightly", {"present": 2}, [copied()], NEXT, "Asia/Tokyo") == (
         "orders-nightly: 3 backups found, 2 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed; "
         "next run Sun 22 Nov 02:30 Asia/Tokyo"
     )
 
 
 def test_what_was_not_verified_is_called_unchecked() -> None:
-    assert "1 copied (2 files, 1.2 GB in 14 s), unchecked, 0" in report_line("r", [copied("unchecked")], NEXT, "UTC")
-    both = report_line("r", [copied(), copied("unchecked")], NEXT, "UTC")
+    assert "1 copied (2 files, 1.2 GB in 14 s), unchecked, 0" in report_line(
+        "r", {}, [copied("unchecked")], NEXT, "UTC"
+    )
+    both = report_line("r", {}, [copied(), copied("unchecked")], NEXT, "UTC")
     assert "1 verified and 1 unchecked" in both
 
 
 def test_the_line_of_a_bad_night_counts_what_did_not_happen() -> None:
     outcomes = [Outcome("a", status, "Why") for status in (Status.FAILED, Status.POSTPONED, Status.SKIPPED)]
-    assert report_line("r", outcomes, None, "UTC") == (
-        "r: 3 backups found, 0 already kept, 0 copied, 1 postponed, 1 skipped, 1 failed; next run none is scheduled"
+    assert report_line("r", {"skipped": 2}, outcomes, None, "UTC") == (
+        "r: 5 backups found, 0 already kept, 0 copied, 1 postponed, 3 skipped, 1 failed; next run none is scheduled"
     )
 
 
@@ -73,3 +75,7 @@ def test_what_became_of_one_backup_is_a_sentence() -> None:
 
 def test_an_outcome_survives_being_written_down() -> None:
     assert Outcome.from_record(copied().as_record()) == copied()
+
+
+def test_statuses_are_counted_in_plain_data() -> None:
+    assert count_statuses([present(), present(), copied()]) == {"copied": 1, "present": 2}

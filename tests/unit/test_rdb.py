@@ -31,18 +31,22 @@ def test_a_sum_is_carried_on_and_combined(first: bytes, second: bytes) -> None:
 
 @pytest.mark.parametrize("magic", [b"REDIS0006", b"REDIS0011", b"REDIS0012", b"VALKEY080"])
 def test_a_whole_file_passes_every_check(magic: bytes) -> None:
-    assert judged(rdb_file(magic=magic)) == Verdict(magic.decode(), ("length", "header", "end", "crc64"), "")
+    data = rdb_file(magic=magic)
+    stored = int.from_bytes(data[-8:], "little")
+    assert judged(data) == Verdict(magic.decode(), ("length", "header", "end", "crc64"), "", stored)
 
 
 def test_a_zero_checksum_is_no_checksum_and_says_so() -> None:
     verdict = judged(rdb_file(checksum=False))
     assert "crc64" not in verdict.checks
     assert verdict.unchecked_reason.startswith("no CRC")
+    assert verdict.stored_crc64 == 0
 
 
 def test_a_format_before_checksums_says_so() -> None:
     verdict = judged(b"REDIS0003" + b"x" * 20 + b"\xff")
     assert verdict.unchecked_reason == "no CRC: format REDIS0003 has none"
+    assert verdict.stored_crc64 is None
     with pytest.raises(EndMarkerMissing):
         judged(b"REDIS0003" + b"x" * 20)
 

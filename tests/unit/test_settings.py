@@ -49,3 +49,8 @@ def test_a_missing_variable_of_the_manager_is_said_by_name(name: str) -> None:
 def test_a_number_that_is_not_one_is_said_by_name(value: str) -> None:
     with pytest.raises(SettingsError, match="RDBKEEPER_EXPORT_POLL_SECONDS"):
         RunSettings.from_environment({**RUN, "RDBKEEPER_EXPORT_POLL_SECONDS": value})
+
+
+def test_looks_at_a_long_export_grow_apart_so_that_they_fit_an_execution() -> None:
+    eager = {**RUN, "RDBKEEPER_EXPORT_POLL_SECONDS": "1", "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "1200"}
+    assert RunSettings.from_environment(eager).poll == Poll(1, 240)

@@ -212,7 +212,7 @@ class Fleet(Protocol):
     """The functions, schedules and log groups of the rules."""
 
     def check(self, rule: Rule) -> None:
-        """Raise InvalidRequest when the platform's limits do not allow this rule's function."""
+        """Raise InvalidRequest or NotOurs when this rule's function cannot be made under its name."""
 
     def provision(self, rule: Rule) -> Provisioned:
         """Make the rule's log group, function, version, alias and schedules; what is there and ours is kept."""
@@ -221,10 +221,13 @@ class Fleet(Protocol):
         """Remove the rule's schedules. Those that are gone are no error."""
 
     def stop_runs(self, rule_name: str) -> int:
-        """Stop the rule's executions that are going; returns how many."""
+        """Stop the rule's executions that are going; returns how many. Raises NotOurs."""
 
     def remove_function(self, rule_name: str) -> None:
-        """Remove the rule's function with its versions; its log group stays. One that is gone is no error."""
+        """Remove the rule's function with its versions; its log group stays.
+
+        One that is gone is no error. Raises NotOurs when the function of that name is somebody else's.
+        """
 
 
 class Executions(Protocol):

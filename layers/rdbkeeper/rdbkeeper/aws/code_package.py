@@ -17,6 +17,8 @@ from rdbkeeper.domain.errors import FleetRefused, FleetUnavailable
 from rdbkeeper.ports import Record
 
 LARGEST_PACKAGE_BYTES = 50 * (1 << 20)  # "Lambda quotas": a zipped deployment package
+TRIES = 3
+OK = 200
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 
 
@@ -29,21 +31,7 @@ def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
     link = function["Code"]["Location"]
     _check_host(link, lambda_endpoint)
     name = function["Configuration"]["FunctionName"]
-    try:
-        answer = urllib3.request("GET", link, redirect=False, retries=3, timeout=30.0, preload_content=False)
-        with answer:
-            body = answer.read(LARGEST_PACKAGE_BYTES + 1) if answer.status == 200 else b""
-    except urllib3.exceptions.HTTPError as error:
-        # The error's own text holds the link, so it is not passed on.
-        raise FleetUnavailable(
-            f"Fetching the code package of {name} got no answer: {type(error).__name__}.",
-            hint="Send the request again.",
-        ) from None
-    if answer.status != 200:
-        raise FleetUnavailable(
-            f"Fetching the code package of {name} was answered with HTTP status {answer.status}.",
-            hint="Send the request again.",
-        )
+    body = _download(link, name)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     if not hmac.compare_digest(digest, function["Configuration"]["CodeSha256"]):
         raise FleetRefused(
@@ -51,6 +39,23 @@ def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
             hint="It was replaced meanwhile: send the request again. If it repeats, deploy the stack again.",
         )
     return body
+
+
+def _download(link: str, name: str) -> bytes:
+    problem = ""
+    # Not urllib3's own retries: it logs each one with the link.
+    for _ in range(TRIES):
+        try:
+            with urllib3.request(
+                "GET", link, redirect=False, retries=False, timeout=30.0, preload_content=False
+            ) as answer:
+                if answer.status == OK:
+                    return bytes(answer.read(LARGEST_PACKAGE_BYTES + 1))
+                problem = f"was answered with HTTP status {answer.status}"
+        except urllib3.exceptions.HTTPError as error:
+            # The error's own text holds the link, so neither it nor its cause is passed on.
+            problem = f"got no answer: {type(error).__name__}"
+    raise FleetUnavailable(f"Fetching the code package of {name} {problem}.", hint="Send the request again.")
 
 
 def _check_host(link: str, lambda_endpoint: str) -> None:

@@ -8,6 +8,7 @@ the SDK makes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,7 @@ from rdbkeeper.ports import Journal, Poll, Record
 ATTEMPTS = 5
 FIRST_RETRY_S = 2
 LONGEST_RETRY_S = 60
+LARGEST_RESULT_BYTES = 256 * 1024  # "Lambda quotas"; SDK 3.0.0 never ends a step whose result is over 750 KB
 # What ends a wait is the export's own deadline, told by the look itself; this only keeps the SDK from ending it first.
 MOST_LOOKS = 100_000
 # The SDK's own form names the type of every value and is about three times as long.
@@ -84,7 +86,7 @@ class DurableEngine:
         Raises only what a retry can help.
         """
         try:
-            return {"result": do()}
+            return _checked({"result": do()}, name)
         except RdbkeeperError as error:
             if error.retryable and not is_last:
                 self._journal.warning("WillRetry", f"{name}: {error}", reason=error.code)
@@ -97,6 +99,17 @@ class DurableEngine:
                 hint="This is a defect. The log line before this one has the stack trace; please report it.",
             )
             return {"failed": unexpected.as_record()}
+
+
+def _checked(record: Record, name: str) -> Record:
+    """The record, unless it is larger than a checkpoint takes: the SDK would hang on it for ever."""
+    size_bytes = len(json.dumps(record))
+    if size_bytes > LARGEST_RESULT_BYTES:
+        raise UnexpectedError(
+            f"The result of the step `{name}` has {size_bytes:,} bytes; a checkpoint takes {LARGEST_RESULT_BYTES:,}.",
+            hint="This is a defect that very many shards or backups bring out; please report it.",
+        )
+    return record
 
 
 def _unwrap(record: Record) -> Record:

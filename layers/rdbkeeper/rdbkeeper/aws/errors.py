@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from rdbkeeper.domain.errors import RdbkeeperError
 
@@ -56,7 +56,7 @@ PASSING = frozenset(
         "TransactionInProgressException",
     }
 )
-_DENIED_HINT = "Look at the role of this function: the stack's template grants what rdbkeeper needs."
+DENIED_HINT = "Look at the role of this function: the stack's template grants what rdbkeeper needs."
 _PASSING_HINT = "This passes by itself as a rule; the next attempt tries again."
 
 
@@ -85,6 +85,8 @@ def translated(family: Family, what: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _from_answer(family, what, error) from error
+    except ParamValidationError:
+        raise  # a defect of ours: nothing was sent, and no retry helps
     except BotoCoreError as error:
         # No answer at all: endpoints, time-outs, cut connections. Their texts name hosts, never credentials.
         raise family.unavailable(f"{what} got no answer: {type(error).__name__}.", hint=_PASSING_HINT) from error
@@ -98,7 +100,7 @@ def _from_answer(family: Family, what: str, error: ClientError) -> RdbkeeperErro
         special, hint = family.special[code]
         return special(message, hint=hint)
     if code in DENIED or status in (401, 403):
-        return family.denied(message, hint=_DENIED_HINT)
+        return family.denied(message, hint=DENIED_HINT)
     if code in PASSING or status >= 500 or status == 429:
         return family.unavailable(message, hint=_PASSING_HINT)
     return family.refused(message, hint="The service says that this cannot be done; its own words are above.")

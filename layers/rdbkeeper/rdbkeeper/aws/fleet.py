@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError, WaiterError
 
 from rdbkeeper.aws.code_package import fetch_code
-from rdbkeeper.aws.errors import Family, code_of, translated
+from rdbkeeper.aws.errors import DENIED, DENIED_HINT, Family, code_of, translated
 from rdbkeeper.domain.errors import FleetDenied, FleetRefused, FleetUnavailable, NotOurs
 from rdbkeeper.domain.fleet import ALIAS, RULE_VARIABLE, FleetSettings, schedule_names
 from rdbkeeper.domain.rule import Rule
@@ -48,6 +48,7 @@ class AwsFleet:
 
     def check(self, rule: Rule) -> None:
         self._settings.check_function_name(rule.name)
+        self._find_ours(rule.name)
 
     # ------------------------------------------------------------- provision
 
@@ -89,9 +90,8 @@ class AwsFleet:
                     **wanted,
                 )
             except ClientError as error:
-                if code_of(error) != "ResourceConflictException" or not self._find_function(function):
-                    raise
-                self._check_ours(function, rule_name)  # an earlier attempt made it, or somebody else did
+                if code_of(error) != "ResourceConflictException" or not self._find_ours(rule_name):
+                    raise  # otherwise an earlier attempt made it
             _wait(client, "function_active_v2", function)
 
     def _publish(self, function: str) -> str:
@@ -158,7 +158,7 @@ class AwsFleet:
 
     def stop_runs(self, rule_name: str) -> int:
         function = self._settings.function_name(rule_name)
-        if not self._find_function(function):
+        if not self._find_ours(rule_name):
             return 0
         client = self._client("lambda")
         with translated(_FAMILY, f"Stopping the runs of {function}"):
@@ -166,15 +166,12 @@ class AwsFleet:
                 FunctionName=function, Statuses=GOING
             )
             going = [run["DurableExecutionArn"] for page in pages for run in page.get("DurableExecutions", ())]
-            for execution in going:
-                client.stop_durable_execution(DurableExecutionArn=execution)
-        return len(going)
+            return sum(_stop(client, execution) for execution in going)
 
     def remove_function(self, rule_name: str) -> None:
         function = self._settings.function_name(rule_name)
-        if not self._find_function(function):
+        if not self._find_ours(rule_name):
             return
-        self._check_ours(function, rule_name)
         with translated(_FAMILY, f"Removing the function {function}"):
             try:
                 self._client("lambda").delete_function(FunctionName=function)
@@ -184,23 +181,34 @@ class AwsFleet:
 
     # --------------------------------------------------------------- private
 
-    def _find_function(self, function: str) -> Record | None:
+    def _find_ours(self, rule_name: str) -> bool:
+        """True when the rule's function exists. Raises NotOurs when one of its name is somebody else's."""
+        function = self._settings.function_name(rule_name)
         with translated(_FAMILY, f"Looking for the function {function}"):
             try:
-                return dict(self._client("lambda").get_function(FunctionName=function))
+                tags = self._client("lambda").get_function(FunctionName=function).get("Tags", {})
             except ClientError as error:
                 if code_of(error) == "ResourceNotFoundException":
-                    return None
+                    return False
                 raise
-
-    def _check_ours(self, function: str, rule_name: str) -> None:
-        found = self._find_function(function) or {}
-        tags = found.get("Tags", {})
         if any(tags.get(name) != value for name, value in self._settings.tags(rule_name).items()):
             raise NotOurs(
                 f"There is a function {function} that this stack's rule {rule_name} did not make.",
+                field="name",
                 hint="It lacks the stack's tags, so it is left alone. Choose another rule name, or remove it yourself.",
             )
+        return True
+
+
+def _stop(client: Any, execution: str) -> bool:
+    """Stop an execution; False when it has ended by itself meanwhile."""
+    try:
+        client.stop_durable_execution(DurableExecutionArn=execution)
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        return False
+    return True
 
 
 def _function_like(prototype: Record, rule_name: str, log_group: str) -> Record:
@@ -221,6 +229,9 @@ def _wait(client: Any, waiter: str, function: str, **more: str) -> None:
     try:
         client.get_waiter(waiter).wait(FunctionName=function, WaiterConfig=_EVERY_SECOND, **more)
     except WaiterError as error:
+        code = error.last_response.get("Error", {}).get("Code", "")
+        if code in DENIED:
+            raise FleetDenied(f"Waiting for the function {function} failed: {code}.", hint=DENIED_HINT) from error
         raise FleetRefused(
             f"Making the function {function}: it did not become active.",
             hint="Open it in the Lambda console: its state says why. Then create the rule again.",

@@ -49,7 +49,8 @@ def make_journal(**keys: str) -> LambdaJournal:
         library = logging.getLogger(name)
         library.handlers = list(logger.handlers)
         library.propagate = False
-        library.setLevel(logging.WARNING)
+        # urllib3's warnings hold the addresses of requests, and an address may be signed.
+        library.setLevel(logging.ERROR if name == "urllib3" else logging.WARNING)
     for handler in logger.handlers:
         if not any(isinstance(known, _ToldAlready) for known in handler.filters):
             handler.addFilter(_ToldAlready())

@@ -29,6 +29,8 @@ MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", 
 LONGEST_EXPRESSION = 256  # characters; CreateSchedule in the EventBridge Scheduler API reference
 LONGEST_TIME_ZONE = 50
 
+# Files beside the zones in a zone database that are no zones for anybody to live in.
+_NOT_ZONES = ("Factory", "localtime", "posix", "right/")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _FIELDS = (
     ("minute", 0, 59, ()),
@@ -212,7 +214,7 @@ def _expand(text: str, item: str, label: str, lowest: int, highest: int, names: 
         last = _value(text, last_text, label, lowest, highest, names) if dash else first
         if slash and not dash:
             last = 6 if label == "weekday" else highest
-        if label == "weekday" and dash and last == 0:
+        if label == "weekday" and dash and last == 0 < first:
             last = 7  # "SAT-SUN": Sunday ends the week as well as beginning it
     if first > last:
         raise _not_a_cron(text, f"the range {item!r} in the {label} field runs backwards")
@@ -231,7 +233,10 @@ def _value(text: str, word: str, label: str, lowest: int, highest: int, names: S
 
 
 def _refuse_ambiguous_days(text: str, parts: Sequence[str], fields: Sequence[tuple[int, ...] | None]) -> None:
-    """Refuse `*/2` in one day field beside the other: crons disagree on whether both must match or either."""
+    """Refuse what crons disagree about when both day fields are given: whether both must match or either."""
+    for mine, other in ((2, 4), (4, 2)):
+        if fields[mine] is None and parts[mine] != "*" and fields[other] is not None:
+            raise _not_a_cron(text, f"{parts[mine]!r} names every day; write `*` where the other day field decides")
     both_restricted = fields[2] is not None and fields[4] is not None
     if both_restricted and (parts[2].startswith("*") or parts[4].startswith("*")):
         raise _not_a_cron(
@@ -246,9 +251,10 @@ def _not_a_cron(text: str, reason: str) -> InvalidRequest:
 
 
 def _check_time_zone(name: str) -> None:
+    is_a_name = re.fullmatch(r"[A-Za-z0-9_+/-]+", name) and not name.startswith(_NOT_ZONES)
     try:
         # ZoneInfo reads a file of that name: what is not a plain zone name must not get there.
-        known = len(name) <= LONGEST_TIME_ZONE and re.fullmatch(r"[A-Za-z0-9_+/-]+", name) and ZoneInfo(name)
+        known = len(name) <= LONGEST_TIME_ZONE and is_a_name and ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         known = False
     if not known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,19 +56,23 @@ def _count(outcomes: Sequence[Outcome], status: Status) -> int:
     return sum(outcome.status is status for outcome in outcomes)
 
 
-def report_line(rule: str, outcomes: Sequence[Outcome], next_fire: datetime | None, time_zone: str) -> str:
-    """The line that tells a whole run.
+def count_statuses(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """How many backups came to which end; plain data, and small however many backups there are."""
+    return {status.value: count for status in Status if (count := _count(outcomes, status))}
+
+
+def report_line(
+    rule: str, decided: Mapping[str, int], outcomes: Sequence[Outcome], next_fire: datetime | None, time_zone: str
+) -> str:
+    """The line that tells a whole run: `decided` counts by status what was not copied, `outcomes` is what was tried.
 
     `orders: 3 backups found, 2 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed; next run …`
     """
-    parts = [f"{_plural(len(outcomes), 'backup')} found", f"{_count(outcomes, Status.PRESENT)} already kept"]
+    counts = Counter(decided) + Counter(count_statuses(outcomes))
+    parts = [f"{_plural(counts.total(), 'backup')} found", f"{counts[Status.PRESENT]} already kept"]
     parts += _copied_parts([outcome for outcome in outcomes if outcome.status is Status.COPIED])
-    parts += [
-        f"{_count(outcomes, status)} {status.value}"
-        for status in (Status.POSTPONED, Status.SKIPPED)
-        if _count(outcomes, status)
-    ]
-    parts.append(f"{_count(outcomes, Status.FAILED)} failed")
+    parts += [f"{counts[status]} {status.value}" for status in (Status.POSTPONED, Status.SKIPPED) if counts[status]]
+    parts.append(f"{counts[Status.FAILED]} failed")
     when = f"{next_fire:%a %d %b %H:%M} {time_zone}" if next_fire else "none is scheduled"
     return f"{rule}: {', '.join(parts)}; next run {when}"
 

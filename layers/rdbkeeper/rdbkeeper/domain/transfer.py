@@ -6,11 +6,12 @@ leg to leg, so a file that took many legs is still checked against its own trail
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rdbkeeper.domain.backup import StagedFile
+from rdbkeeper.domain.copy import data_key
 
 MEBIBYTE = 1 << 20
 # "Amazon S3 multipart upload limits": 10,000 parts of 5 MiB to 5 GiB, the last one may be smaller.
@@ -41,13 +42,14 @@ class FileTransfer:
     """One file on its way: from where, to which key, and how far.
 
     `upload_id` is "" while an object that was found in the vault without a manifest is being read again in place of
-    the staged file; `found_etag` then pins it.
+    the staged file; `found_etag` then pins it, and `found_crc64nvme` is the sum that the store keeps of it, if any.
     """
 
     staged: StagedFile
     key: str
     upload_id: str
     found_etag: str = ""
+    found_crc64nvme: int | None = None
     receipts: tuple[Receipt, ...] = ()
     crc64: int = 0
     crc64nvme: int = 0
@@ -79,17 +81,15 @@ class FileTransfer:
         """The same file, to be copied from the staged file from its first byte on."""
         return FileTransfer(self.staged, self.key, upload_id)
 
-    def plan_record(self) -> dict[str, Any]:
-        return {
-            "staged": self.staged.as_record(),
-            "key": self.key,
-            "upload": self.upload_id,
-            "found": self.found_etag,
-        }
+    def plan_record(self) -> list[Any]:
+        """The plan as plain data, short: an instance may have 500 shards. The key follows from the copy's id."""
+        return [self.staged.as_record(), self.upload_id, self.found_etag, self.found_crc64nvme]
 
     @classmethod
-    def from_plan_record(cls, record: Mapping[str, Any]) -> FileTransfer:
-        return cls(StagedFile.from_record(record["staged"]), record["key"], record["upload"], record["found"])
+    def from_plan_record(cls, record: Sequence[Any], path: str, copy_id: str) -> FileTransfer:
+        """The plan that `plan_record` wrote down, for a copy at a place."""
+        staged = StagedFile.from_record(record[0])
+        return cls(staged, data_key(path, copy_id, staged.shard.name), record[1], record[2], record[3])
 
     def progress_record(self, receipts_before: int) -> dict[str, Any]:
         """What a leg added: the running sums, and only the new receipts, so that step results stay small."""
@@ -136,8 +136,9 @@ class Transfer:
         return {"files": [file.plan_record() for file in self.files]}
 
     @classmethod
-    def from_plan_record(cls, record: Mapping[str, Any]) -> Transfer:
-        return cls(tuple(FileTransfer.from_plan_record(file) for file in record["files"]))
+    def from_plan_record(cls, record: Mapping[str, Any], path: str, copy_id: str) -> Transfer:
+        """The plan that `plan_record` wrote down, for a copy at a place."""
+        return cls(tuple(FileTransfer.from_plan_record(file, path, copy_id) for file in record["files"]))
 
     def progress_record(self, before: Transfer) -> dict[str, Any]:
         """What a leg added to the transfer as it was `before`: the files that moved, by their position."""

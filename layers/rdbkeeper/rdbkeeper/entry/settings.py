@@ -10,8 +10,11 @@ from rdbkeeper.domain.errors import SettingsError
 from rdbkeeper.domain.fleet import RULE_VARIABLE, FleetSettings
 from rdbkeeper.ports import Poll
 
-# Looks grow apart from the first interval to four times that: 30 s to 2 min by the template's default.
+# Looks grow apart from the first interval to four times that (30 s to 2 min by the template's defaults), and further
+# where an export may take so long that looks at that pace would use up what a durable execution may hold: 3,000
+# operations, of which a look is one.
 LONGEST_POLL_FACTOR = 4
+MOST_LOOKS_PER_EXPORT = 300
 
 _HINT = "The template sets it; deploy the stack again, or put the variable back."
 
@@ -60,11 +63,12 @@ class RunSettings:
     def from_environment(cls, environment: Mapping[str, str]) -> RunSettings:
         """Raises SettingsError; the prototype itself, which belongs to no rule, fails here by name."""
         first_s = _read_number(environment, "RDBKEEPER_EXPORT_POLL_SECONDS")
+        timeout_minutes = _read_number(environment, "RDBKEEPER_EXPORT_TIMEOUT_MINUTES")
         return cls(
             rule=_read(environment, RULE_VARIABLE),
             store=StoreSettings.from_environment(environment),
-            poll=Poll(first_s, first_s * LONGEST_POLL_FACTOR),
-            export_timeout=timedelta(minutes=_read_number(environment, "RDBKEEPER_EXPORT_TIMEOUT_MINUTES")),
+            poll=Poll(first_s, max(first_s * LONGEST_POLL_FACTOR, timeout_minutes * 60 // MOST_LOOKS_PER_EXPORT)),
+            export_timeout=timedelta(minutes=timeout_minutes),
         )
 
 

@@ -14,19 +14,23 @@ from rdbkeeper.aws.clock import SystemClock
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
 from rdbkeeper.flows.rules import Rules
-from rdbkeeper.flows.run_steps import RunSteps
+from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.flows.transfer import PARTS_IN_FLIGHT
 from rdbkeeper.ports import Clock, Engine, Journal, Source, Vault
 
-# botocore's standard mode repeats what throttling and lost connections interrupt; a Complete may take minutes to
-# answer ("CompleteMultipartUpload", S3 API reference).
+# botocore's standard mode repeats what throttling and lost connections interrupt. Time-outs times attempts stay
+# within what a leg holds in reserve. A Complete may take minutes, but S3 sends white space meanwhile to keep the
+# connection from timing out ("CompleteMultipartUpload", S3 API reference).
 _CONFIG = Config(
-    retries={"mode": "standard", "total_max_attempts": 5},
+    retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
-    read_timeout=300,
+    read_timeout=60,
     max_pool_connections=PARTS_IN_FLIGHT + 2,
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
+    # Over TLS a part's bytes are guarded by TLS and by its CRC64NVME; a SHA-256 for the signature would be the third
+    # sum over them. Without TLS botocore signs them all the same.
+    s3={"payload_signing_enabled": False},
 )
 
 Client = Callable[[str], Any]
@@ -83,11 +87,11 @@ def engine(context: Any, journal: Journal) -> Engine:
     return DurableEngine(context, journal)
 
 
-def run_steps(settings: RunSettings, execution: str, journal: Journal, client: Client = client) -> RunSteps:
-    """The steps of a run, over AWS."""
+def run_context(settings: RunSettings, execution: str, journal: Journal, client: Client = client) -> RunContext:
+    """One run, over AWS."""
     from rdbkeeper.aws.executions import DurableExecutions
 
-    return RunSteps(
+    return RunContext(
         rule_name=settings.rule,
         execution=execution,
         table=DynamoRuleTable(client("dynamodb"), settings.store.table),

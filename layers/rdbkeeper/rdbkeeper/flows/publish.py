@@ -27,11 +27,13 @@ def judge_file(file: FileTransfer) -> Verdict:
 
 
 def find_rejected(transfer: Transfer) -> list[FileTransfer]:
-    """The files found in the vault without a manifest that must not be adopted: damaged, or without a CRC to tell."""
+    """The files found in the vault without a manifest that must not be adopted: damaged, or without sums to tell."""
     return [file for file in transfer.files if file.is_read_again and not _can_be_adopted(file)]
 
 
 def _can_be_adopted(file: FileTransfer) -> bool:
+    if file.found_crc64nvme != file.crc64nvme:
+        return False  # the store keeps no sum of the whole object, or another
     try:
         return not judge_file(file).unchecked_reason
     except IntegrityError:
@@ -62,7 +64,7 @@ def _complete_file(file: FileTransfer, verdict: Verdict, vault: Vault, journal: 
         slots=file.staged.shard.slots,
         size_bytes=file.staged.size_bytes,
         rdb_version=verdict.rdb_version,
-        crc64=checksum.as_hex(int.from_bytes(file.trailer[1:], "little")),
+        crc64=checksum.as_hex(verdict.stored_crc64) if verdict.stored_crc64 is not None else "",
         crc64nvme=checksum.as_hex(file.crc64nvme),
         part_size_bytes=file.part_size_bytes,
         part_sha256=tuple(receipt.sha256 for receipt in file.receipts),
@@ -89,8 +91,8 @@ def _check_what_is_stored(file: FileTransfer, vault: Vault) -> None:
     if stored is None or (stored.size_bytes, stored.crc64nvme) != (file.staged.size_bytes, file.crc64nvme):
         raise StoreMismatch(
             f"The vault does not hold under {file.key} the {file.staged.size_bytes:,} bytes that were sent.",
-            hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads the "
-            "object, and adopts or replaces it.",
+            hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads it "
+            "again, and adopts or replaces it.",
         )
 
 

@@ -9,11 +9,13 @@ from rdbkeeper.domain.errors import (
     BackupsDisabled,
     InstanceNotFound,
     NameTaken,
+    NotOurs,
     RdbkeeperError,
     RuleBusy,
     RuleNotFound,
 )
 from rdbkeeper.domain.rule import Rule, RuleState, check_place_is_free
+from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Adapters, Clock, Fleet, Journal, Record, RuleTable
 
 FIRE_TIMES_SHOWN = 5
@@ -32,7 +34,7 @@ class Rules:
     clock: Clock
 
     def create(self, rule: Rule) -> Record:
-        """Register a rule and make its function and schedule; all of it or nothing.
+        """Register a rule and make its function and schedule; all of it or nothing but an empty log group.
 
         A create that was cut off is finished by sending it again.
         """
@@ -43,13 +45,25 @@ class Rules:
         try:
             provisioned = self.fleet.provision(registered)
         except RdbkeeperError as error:
-            if registered is rule:  # a row that was taken up may be somebody else's who is still at it
-                self._undo(registered, error)
+            self._undo(registered, error)
             raise
-        active = replace(registered, state=RuleState.ACTIVE, revision=registered.revision + 1)
-        self.table.replace_rule(active, registered.revision)
+        active = self._activate(registered)
         self.journal.bind(rule=rule.name).info("RuleCreated", f"The rule {rule.name} is registered and its timer set.")
         return {"rule": self._describe(active), "made": provisioned.as_record()}
+
+    def _activate(self, registered: Rule) -> Rule:
+        """Mark the rule as active, unless somebody has deleted it while its function was being made."""
+        active = replace(registered, state=RuleState.ACTIVE, revision=registered.revision + 1)
+        try:
+            self.table.replace_rule(active, registered.revision)
+        except RuleBusy:
+            there = self.table.find_rule(registered.name)
+            if there is not None and there.state is RuleState.ACTIVE and _same_wish(there, active):
+                return there  # the same request, sent twice, was finished by the other one
+            if there is None or there.state is RuleState.DELETING:
+                self._take_down(registered)
+            raise
+        return active
 
     def get(self, name: str) -> Record:
         """One rule with what was sent to Scheduler and its next fire times."""
@@ -120,27 +134,40 @@ class Rules:
 
     def _undo(self, rule: Rule, error: RdbkeeperError) -> None:
         journal = self.journal.bind(rule=rule.name)
-        journal.error("CreateUndone", f"Making the rule {rule.name} failed and is undone: {error}", reason=error.code)
+        deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
         try:
-            self._take_down(rule)
+            self.table.replace_rule(deleting, rule.revision)
+            self._take_down(deleting)
+        except RuleBusy:
+            journal.warning("UndoLeft", f"The rule {rule.name} is somebody else's by now and is left as it is.")
         except RdbkeeperError as second:
             journal.error(
                 "UndoCutOff",
-                f"Undoing it failed as well, so the rule {rule.name} is left half made; create it again or delete it: "
-                f"{second}",
+                f"Undoing it failed as well, so the rule {rule.name} is left half made; delete it: {second}",
                 reason=second.code,
+            )
+        else:
+            journal.error(
+                "CreateUndone", f"Making the rule {rule.name} failed and is undone: {error}", reason=error.code
             )
 
     def _take_down(self, rule: Rule) -> int:
         self.fleet.remove_schedules(rule.name)
-        stopped = self.fleet.stop_runs(rule.name)
-        vault = self.adapters.vault(rule.vault)
-        uploads = self.table.remembered_uploads(rule.name)
-        for upload in uploads:
-            vault.abort_upload(upload)
-        self.table.forget_uploads(rule.name, uploads)
-        self.fleet.remove_function(rule.name)
+        stopped = self._remove_function(rule)
+        give_up_uploads(
+            rule, self.table.remembered_uploads(rule.name), self.adapters.vault(rule.vault), self.table, self.journal
+        )
         self.table.remove_rule(rule.name)
+        return stopped
+
+    def _remove_function(self, rule: Rule) -> int:
+        try:
+            stopped = self.fleet.stop_runs(rule.name)
+            self.fleet.remove_function(rule.name)
+        except NotOurs as error:
+            # It never was the rule's, so it must not keep the rule from going.
+            self.journal.bind(rule=rule.name).warning("FunctionLeftAlone", str(error), reason=error.code)
+            return 0
         return stopped
 
     def _get(self, name: str) -> Rule:

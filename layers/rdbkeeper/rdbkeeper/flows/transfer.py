@@ -14,14 +14,16 @@ from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
 
-from rdbkeeper.domain.errors import StreamCutShort
+from rdbkeeper.domain.errors import RdbkeeperError, StreamCutShort
 from rdbkeeper.domain.transfer import FileTransfer, Receipt, Transfer
 from rdbkeeper.ports import ByteStream, Clock, Source, Upload, Vault
 from rdbkeeper.rdb import checksum, envelope
 
 PARTS_IN_FLIGHT = 3
-# A leg's result carries about 100 bytes a part, and a durable step's result must stay below 256 KB.
-MOST_PARTS_PER_LEG = 1_500
+# A durable step's result must stay below 256 KB, and a leg's carries up to 150 bytes for each part and each file.
+MOST_ITEMS_PER_LEG = 1_500
+# The SDK's own retries do not cover the body of an answer, so a part whose connection broke is read again here.
+READ_ATTEMPTS = 3
 
 
 def copy_leg(transfer: Transfer, source: Source, vault: Vault, clock: Clock, budget_s: float) -> Transfer:
@@ -31,15 +33,15 @@ def copy_leg(transfer: Transfer, source: Source, vault: Vault, clock: Clock, bud
     that failed may be repeated from the same state.
     """
     stop_at = clock.monotonic() + budget_s
-    parts_left = MOST_PARTS_PER_LEG
+    items_left = MOST_ITEMS_PER_LEG
     files = list(transfer.files)
     for position, file in enumerate(files):
         if file.is_done:
             continue
-        moved = _copy_file(file, source, vault, parts_left, lambda: clock.monotonic() >= stop_at)
+        moved = _copy_file(file, source, vault, items_left - 1, lambda: clock.monotonic() >= stop_at)
         files[position] = moved
-        parts_left -= len(moved.receipts) - len(file.receipts)
-        if not moved.is_done or parts_left <= 0 or clock.monotonic() >= stop_at:
+        items_left -= len(moved.receipts) - len(file.receipts) + 1
+        if not moved.is_done or items_left <= 1 or clock.monotonic() >= stop_at:
             break
     return Transfer(tuple(files))
 
@@ -80,7 +82,18 @@ def _buffers(file: FileTransfer) -> SimpleQueue[bytearray]:
 
 
 def _read_part(file: FileTransfer, number: int, source: Source, vault: Vault, buffer: bytearray) -> memoryview:
-    """Read one part whole into the buffer; an end of stream before its length is an error."""
+    """Read one part whole into the buffer, again where a retry can help."""
+    for attempt in range(1, READ_ATTEMPTS + 1):
+        try:
+            return _read_part_once(file, number, source, vault, buffer)
+        except RdbkeeperError as error:
+            if not error.retryable or attempt == READ_ATTEMPTS:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _read_part_once(file: FileTransfer, number: int, source: Source, vault: Vault, buffer: bytearray) -> memoryview:
+    """Read one part into the buffer; an end of stream before its length is an error."""
     first_byte, length_bytes = file.part_range(number)
     part = memoryview(buffer)[:length_bytes]
     with closing(_open_range(file, first_byte, length_bytes, source, vault)) as stream:

@@ -22,12 +22,14 @@ _FIRST_VERSION_WITH_CRC = 5
 class Verdict:
     """What is known of a whole file: its format version, the checks that it passed, and why no CRC was among them.
 
-    `unchecked_reason` is "" when the file's own CRC64 agreed.
+    `unchecked_reason` is "" when the file's own CRC64 agreed; `stored_crc64` is what its trailer holds, None where its
+    format has none.
     """
 
     rdb_version: str
     checks: tuple[str, ...]
     unchecked_reason: str
+    stored_crc64: int | None = None
 
 
 def read_version(header: bytes) -> str:
@@ -65,14 +67,16 @@ def judge(header: bytes, trailer: bytes, size_bytes: int, crc64_of_all: int) -> 
             hint="The file was cut off or something follows its end. Nothing was published.",
         )
     if trailer[1:] == bytes(8):
-        return Verdict(version, ("length", "header", "end"), "no CRC: the server wrote the file with rdbchecksum off")
+        return Verdict(
+            version, ("length", "header", "end"), "no CRC: the server wrote the file with rdbchecksum off", 0
+        )
     if crc64_of_all != 0:
         raise ChecksumMismatch(
             "The file's own CRC64 does not match its bytes.",
             hint="The backup is damaged at its source or was damaged on the way. Nothing was published; the next run "
             "reads it again. If it repeats, take a new backup at the provider.",
         )
-    return Verdict(version, ("length", "header", "end", "crc64"), "")
+    return Verdict(version, ("length", "header", "end", "crc64"), "", int.from_bytes(trailer[1:], "little"))
 
 
 def _judge_without_crc(version: str, trailer: bytes) -> Verdict:

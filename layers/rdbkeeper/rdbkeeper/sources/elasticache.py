@@ -98,7 +98,8 @@ class ElastiCacheSource:
     def backups(self, instance: Instance) -> list[Backup]:
         # Unfiltered, because the two kinds of instances want different filters and a node may have been replaced.
         snapshots = self._pages("describe_snapshots", "Snapshots", ShowNodeGroupConfig=True)
-        return [_backup(snapshot, instance) for snapshot in snapshots if _belongs(snapshot, instance)]
+        nodes = {cluster["CacheClusterId"] for cluster in self._pages("describe_cache_clusters", "CacheClusters")}
+        return [_backup(snapshot, instance) for snapshot in snapshots if _belongs(snapshot, instance, nodes)]
 
     def request_export(self, backup: Backup, attempt: str) -> None:
         target = _target(backup, attempt)
@@ -112,8 +113,12 @@ class ElastiCacheSource:
                     raise
 
     def _was_asked_already(self, backup: Backup, attempt: str, error: ClientError) -> bool:
-        """True when an earlier call, whose answer was lost, has begun or finished this very export."""
-        if _ALREADY_EXPORTED in error.response.get("Error", {}).get("Message", ""):
+        """True when an earlier call, whose answer was lost, has begun or finished this very export.
+
+        The target's name is this attempt's alone, so whatever exists under it was asked for by this attempt.
+        """
+        message = error.response.get("Error", {}).get("Message", "")
+        if code_of(error) == "SnapshotAlreadyExistsFault" or _ALREADY_EXPORTED in message:
             return True
         return code_of(error) == "InvalidSnapshotState" and bool(self._staged_objects(backup, attempt))
 
@@ -211,13 +216,19 @@ def _instance_of_node(node: dict[str, Any]) -> Instance:
     )
 
 
-def _belongs(snapshot: dict[str, Any], instance: Instance) -> bool:
+def _belongs(snapshot: dict[str, Any], instance: Instance, nodes: set[str]) -> bool:
+    """True for a backup of the group itself, of one of its nodes, or of a node that it no longer has.
+
+    `nodes` are all that exist: one that exists and is no member is another instance, whatever its name looks like.
+    """
     if snapshot.get("ReplicationGroupId"):
         return bool(snapshot["ReplicationGroupId"] == instance.name)
     node = snapshot.get("CacheClusterId", "")
-    # A node that has been replaced keeps its name's form: the group's id, perhaps the shard's, and three digits.
-    was_a_member = re.fullmatch(rf"{re.escape(instance.name)}(-[0-9]{{4}})?-[0-9]{{3}}", node)
-    return node in instance.members or (instance.name not in instance.members and was_a_member is not None)
+    if node in instance.members:
+        return True
+    is_a_group = instance.name not in instance.members
+    named_like_a_member = re.fullmatch(rf"{re.escape(instance.name)}-[0-9]{{3}}", node) is not None
+    return is_a_group and named_like_a_member and node not in nodes
 
 
 def _backup(snapshot: dict[str, Any], instance: Instance) -> Backup:

@@ -49,6 +49,14 @@ _COMPLETING = replace(
     _FAMILY,
     special={**_FAMILY.special, "ConditionalRequestConflict": (UploadGone, "The next run copies it again.")},
 )
+_CHANGED_HINT = "Something else writes to this place. The next run looks at what is there."
+_READING = replace(
+    _FAMILY,
+    special={
+        "PreconditionFailed": (StoreMismatch, _CHANGED_HINT),
+        "NoSuchKey": (StoreMismatch, _CHANGED_HINT),
+    },
+)
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
@@ -86,14 +94,14 @@ class S3Vault:
 
     def open_range(self, key: str, etag: str, first_byte: int, length_bytes: int) -> ByteStream:
         what = f"Reading {key} again"
-        with translated(_FAMILY, what):
+        with translated(_READING, what):
             answer = self._client().get_object(
                 Bucket=self._bucket,
                 Key=key,
                 Range=f"bytes={first_byte}-{first_byte + length_bytes - 1}",
                 IfMatch=etag,
             )
-        return BodyStream(answer["Body"], _FAMILY, what)
+        return BodyStream(answer["Body"], _READING, what)
 
     def create_object(self, key: str, body: bytes, content_type: str) -> None:
         with translated(_FAMILY, f"Creating {key}"):
@@ -162,7 +170,7 @@ class S3Vault:
                     raise
 
     def remove_object(self, key: str, etag: str) -> None:
-        with translated(_FAMILY, f"Removing {key}"):
+        with translated(_READING, f"Removing {key}"):
             try:
                 self._client().delete_object(Bucket=self._bucket, Key=key, IfMatch=etag)
             except ClientError as error:
@@ -175,7 +183,11 @@ _PIECE_BYTES = 1 << 20
 
 
 class _SeekableView:
-    """A part as a body that botocore can send, and send again, without copying it."""
+    """A part as a body that botocore can send, and send again, without copying it.
+
+    `read` hands out a megabyte where less is asked for: its only reader is http.client, which asks for 16 KiB at a
+    time and sends whatever it gets.
+    """
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
@@ -185,7 +197,6 @@ class _SeekableView:
         return len(self._view)
 
     def read(self, size: int | None = -1) -> memoryview:
-        # http.client asks for 16 KiB at a time; larger pieces cost it fewer turns and no copy.
         end = len(self._view) if size is None or size < 0 else self._position + max(size, _PIECE_BYTES)
         piece = self._view[self._position : end]
         self._position += len(piece)

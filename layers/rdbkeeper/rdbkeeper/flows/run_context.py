@@ -1,0 +1,68 @@
+"""What every step of a run has at hand: whose run it is, the ports, and how to log and to stay in charge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rdbkeeper.domain.outcome import Outcome, Status, describe
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.flows.uploads import give_up_uploads
+from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, Source, Upload, Vault
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One backup to be copied in this run: its copy's id, its own id, and the name of this attempt at its export."""
+
+    copy_id: str
+    backup_id: str
+    attempt: str
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run over the ports. Holds nothing that a fresh invocation could not find out again."""
+
+    rule_name: str
+    execution: str
+    table: RuleTable
+    adapters: Adapters
+    executions: Executions
+    journal: Journal
+    clock: Clock
+    export_timeout: timedelta
+
+    def renew_lease(self) -> None:
+        """Stay in charge of the rule, at the beginning of each step. Raises LeaseLost."""
+        self.table.renew_lease(self.rule_name, self.execution, self.clock.now())
+
+    def source(self, rule: Rule) -> Source:
+        return self.adapters.source(rule.provider)
+
+    def vault(self, rule: Rule) -> Vault:
+        return self.adapters.vault(rule.vault)
+
+    def give_up_uploads(self, rule: Rule, uploads: Sequence[Upload]) -> list[Upload]:
+        """Abort uploads that nobody will complete; returns those that were."""
+        return give_up_uploads(rule, uploads, self.vault(rule), self.table, self.journal)
+
+    def log(self, ticket: Ticket) -> Journal:
+        """The journal of one backup."""
+        return self.journal.bind(backup=ticket.backup_id)
+
+    def log_outcome(self, outcome: Outcome) -> None:
+        """Log what became of one backup."""
+        journal = self.journal.bind(backup=outcome.backup_id)
+        write = journal.error if outcome.status is Status.FAILED else journal.info
+        write(
+            "BackupOutcome",
+            describe(outcome),
+            status=outcome.status.value,
+            reason=outcome.reason,
+            copy_id=outcome.copy_id,
+            verification=outcome.level,
+            files=outcome.file_count,
+            size_bytes=outcome.size_bytes,
+        )
