@@ -155,10 +155,15 @@ def test_a_function_of_that_name_that_is_not_ours_is_left_alone(cloud: LocalClou
         Handler="run_rule.app.handler",
         Code={"ZipFile": urllib3.request("GET", archive).data},
     )
-    with pytest.raises(NotOurs):
-        aws_fleet.provision(make_rule())
-    with pytest.raises(NotOurs):
-        aws_fleet.remove_function("orders-nightly")
+    acts = (
+        lambda: aws_fleet.check(make_rule()),
+        lambda: aws_fleet.provision(make_rule()),
+        lambda: aws_fleet.stop_runs("orders-nightly"),
+        lambda: aws_fleet.remove_function("orders-nightly"),
+    )
+    for act in acts:
+        with pytest.raises(NotOurs):
+            act()
     assert schedules(cloud) == []
     assert find_function(cloud)
 

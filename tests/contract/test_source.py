@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
-from rdbkeeper.domain.backup import Backup, BackupState, Instance, StagedFile
+from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, StagedFile
 from rdbkeeper.domain.errors import BackupBusy, BackupGone, SourceDenied, SourceError, SourceRefused
 from rdbkeeper.ports import Source
 from rdbkeeper.sources.elasticache import ElastiCacheSource
@@ -254,6 +256,44 @@ def test_a_node_of_its_own_is_an_instance_and_memcached_is_none(
 
 def test_a_member_of_a_group_is_no_instance_of_its_own(elasticache: ElastiCacheSource) -> None:
     assert elasticache.find_instance(pair(elasticache).members[0]) is None
+
+
+def test_a_node_that_is_named_like_a_member_but_is_none_is_another_instance(
+    cloud: LocalCloud, elasticache: ElastiCacheSource
+) -> None:
+    client = cloud.client("elasticache")
+    for name, nodes in (("like", 1), ("like-001-x", 1)):
+        client.create_replication_group(
+            ReplicationGroupId=name,
+            ReplicationGroupDescription="one shard",
+            Engine="redis",
+            CacheNodeType="cache.t4g.small",
+            NumCacheClusters=nodes,
+            SnapshotRetentionLimit=1,
+        )
+    client.create_cache_cluster(
+        CacheClusterId="like-009",
+        Engine="redis",
+        CacheNodeType="cache.t4g.small",
+        NumCacheNodes=1,
+        SnapshotRetentionLimit=1,
+    )
+    mine = cloud.elasticache.take_automatic_backup("like", FIRST_NIGHT)
+    cloud.elasticache.take_automatic_backup("like-009", FIRST_NIGHT)
+    cloud.elasticache.take_automatic_backup("like-001-x", FIRST_NIGHT)
+    instance = elasticache.find_instance("like")
+    assert instance is not None
+    assert [backup.backup_id for backup in elasticache.backups(instance)] == [mine]
+
+
+def test_an_export_that_the_service_knows_by_our_name_was_asked_for_already() -> None:
+    stub_client = boto3.client("elasticache", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
+    source = ElastiCacheSource(stub_client, lambda: None, "staging")
+    backup = Backup("elasticache", "pair", "night", BackupState.COMPLETE, True, FIRST_NIGHT, (), EngineFacts())
+    with Stubber(stub_client) as stub:
+        stub.add_client_error("copy_snapshot", "SnapshotAlreadyExistsFault")
+        source.request_export(backup, "attempt")
+        stub.assert_no_pending_responses()
 
 
 def test_a_backup_being_made_is_in_progress(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:

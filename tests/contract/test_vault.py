@@ -9,7 +9,7 @@ import pytest
 from botocore.config import Config
 
 from rdbkeeper.domain.copy import CatalogEntry, Level, manifest_key
-from rdbkeeper.domain.errors import ObjectExists, StoreMismatch, UploadGone, VaultError, VaultRefused
+from rdbkeeper.domain.errors import ObjectExists, StoreMismatch, UploadGone, VaultRefused
 from rdbkeeper.ports import Part, StoredObject, Upload, Vault
 from rdbkeeper.rdb.checksum import crc64_nvme
 from rdbkeeper.vaults.s3 import S3Vault
@@ -71,7 +71,7 @@ def test_an_upload_becomes_an_object_with_its_full_object_sum(vault: Vault) -> N
 def test_a_range_is_read_exactly_and_only_while_the_object_is_the_same(vault: Vault) -> None:
     found = store(vault, "a/0001.rdb", LARGE)
     assert read(vault, "a/0001.rdb", found.etag, 6_000_000, 10) == LARGE[6_000_000:6_000_010]
-    with pytest.raises(VaultError):
+    with pytest.raises(StoreMismatch):
         read(vault, "a/0001.rdb", '"another"', 0, 10)
 
 
@@ -161,7 +161,7 @@ def test_only_the_named_object_is_removed(vault: Vault) -> None:
 
 def test_an_object_that_is_another_by_now_is_not_removed(vault: Vault) -> None:
     store(vault, "k", LARGE[:100])
-    with pytest.raises(VaultError):
+    with pytest.raises(StoreMismatch):
         vault.remove_object("k", '"another"')
     assert vault.find_object("k") is not None
 

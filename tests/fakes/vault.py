@@ -49,7 +49,7 @@ class MemoryVault:
     def open_range(self, key: str, etag: str, first_byte: int, length_bytes: int) -> BytesStream:
         data = self.objects.get(key)
         if data is None or _etag(data) != etag:
-            raise ObjectExists(f"Reading {key} again failed: it is another one now.")
+            raise StoreMismatch(f"Reading {key} again failed: it is another one now.")
         return BytesStream(data[first_byte : first_byte + length_bytes])
 
     def create_object(self, key: str, body: bytes, content_type: str) -> None:
@@ -104,7 +104,7 @@ class MemoryVault:
         if data is None:
             return
         if _etag(data) != etag:
-            raise ObjectExists(f"Removing {key} failed: it is another one now.")
+            raise StoreMismatch(f"Removing {key} failed: it is another one now.")
         del self.objects[key]
         self.without_sum.discard(key)
         self.removed.append(key)

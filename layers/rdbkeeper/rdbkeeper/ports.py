@@ -2,7 +2,8 @@
 
 Each port has one contract suite that the real adapter and a strict in-memory one both pass (tests/contract).
 
-Every method raises the errors of its own family (SourceError, VaultError, TableError, FleetError) and no other.
+Every method raises the errors of its own family (SourceError, VaultError, TableError, FleetError) or those that its
+docstring names, and no other.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Vault(Protocol):
         """A small object whole. Raises VaultRefused when there is none."""
 
     def open_range(self, key: str, etag: str, first_byte: int, length_bytes: int) -> ByteStream:
-        """Open a range of an object whose tag is `etag`."""
+        """Open a range of the object whose tag is `etag`. StoreMismatch when it is another by now."""
 
     def create_object(self, key: str, body: bytes, content_type: str) -> None:
         """Write a small object whole, or raise ObjectExists."""
@@ -135,16 +136,16 @@ class Vault(Protocol):
         """Begin a multipart upload."""
 
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
-        """Store one part, checked by the store against its sum; putting it again puts the same part. UploadGone."""
+        """Store one part; putting it again puts the same part. UploadGone; StoreMismatch when its sum disagrees."""
 
     def complete_upload(self, upload: Upload, parts: Sequence[Part], size_bytes: int, crc64nvme: int) -> None:
-        """Make the object of its parts, checked by the store against length and sum. ObjectExists, UploadGone."""
+        """Make the object of its parts. ObjectExists, UploadGone; StoreMismatch when length or sum disagree."""
 
     def abort_upload(self, upload: Upload) -> None:
         """Give up an upload and its parts. One that is gone is no error."""
 
     def remove_object(self, key: str, etag: str) -> None:
-        """Remove exactly the object of that key and tag. One that is gone is no error."""
+        """Remove exactly the object of that key and tag. One that is gone is no error; another is a StoreMismatch."""
 
 
 class RuleTable(Protocol):
