@@ -149,3 +149,12 @@ def test_open_uploads_are_remembered_until_they_are_forgotten(table: RuleTable) 
     table.forget_uploads("r", uploads[1:])
     table.forget_uploads("r", uploads[1:])
     assert table.remembered_uploads("r") == uploads[:1]
+
+
+def test_attempts_at_a_leg_are_counted_and_the_next_leg_begins_anew(table: RuleTable) -> None:
+    assert [table.count_attempt("r", "t", 0), table.count_attempt("r", "t", 0)] == [1, 2]
+    assert table.count_attempt("r", "other", 0) == 1
+    assert [table.count_attempt("r", "t", 7), table.count_attempt("r", "t", 7)] == [1, 2]
+    for forget in (table.forget_attempts, table.forget_attempts):
+        forget("r", "t")
+    assert table.count_attempt("r", "t", 7) == 1

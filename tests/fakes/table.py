@@ -17,6 +17,7 @@ class MemoryRuleTable:
     _revision: int = 0
     leases: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, list[Upload]] = field(default_factory=dict)
+    attempts: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     def find_rule(self, name: str) -> Rule | None:
         return self._rules.get(name)
@@ -75,3 +76,12 @@ class MemoryRuleTable:
 
     def forget_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
         self.uploads[rule] = [upload for upload in self.uploads.get(rule, []) if upload not in uploads]
+
+    def count_attempt(self, rule: str, transfer: str, leg: int) -> int:
+        last_leg, count = self.attempts.get((rule, transfer), (leg, 0))
+        count = count + 1 if last_leg == leg else 1
+        self.attempts[rule, transfer] = (leg, count)
+        return count
+
+    def forget_attempts(self, rule: str, transfer: str) -> None:
+        self.attempts.pop((rule, transfer), None)

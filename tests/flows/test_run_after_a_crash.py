@@ -9,6 +9,7 @@ import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, RunFailed, VaultUnavailable
 from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.flows.copy import MOST_LEG_ATTEMPTS
 from rdbkeeper.ports import Upload
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file
@@ -62,6 +63,33 @@ def test_a_run_that_is_given_up_after_any_step_is_mended_by_the_next_run(steps_d
     assert sorted(world.copied_backups()) == ["one", "two"]
     assert len(world.data()) == 3
     assert world.vault.uploads == {}
+
+
+def test_a_leg_that_kills_every_invocation_is_given_up_at_last(world: World) -> None:
+    world.add_backup("deadly", 0)
+    world.add_backup("good", 1)
+    put, deaths = world.vault.put_part, 0
+
+    def die(upload: Upload, *args: Any) -> object:
+        nonlocal deaths
+        if "deadly" in upload.key:
+            deaths += 1
+            raise ProcessDied
+        return put(upload, *args)
+
+    world.vault.put_part = die  # type: ignore[method-assign,assignment]
+    engine = world.engine()
+    for _ in range(MOST_LEG_ATTEMPTS):
+        with pytest.raises(ProcessDied):
+            world.run(engine)
+        engine.begin_invocation()
+    with pytest.raises(RunFailed):
+        world.run(engine)
+
+    assert deaths == MOST_LEG_ATTEMPTS
+    assert world.outcomes() == {"deadly": "LegNeverEnds", "good": "Published"}
+    assert world.vault.uploads == {}
+    assert world.table.attempts == {}
 
 
 def test_a_run_does_nothing_while_another_is_going(world: World) -> None:

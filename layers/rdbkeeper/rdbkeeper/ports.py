@@ -149,7 +149,7 @@ class Vault(Protocol):
 
 
 class RuleTable(Protocol):
-    """Rules, leases, and the uploads that runs have open."""
+    """Rules, leases, the uploads that runs have open, and the legs that they have begun."""
 
     def find_rule(self, name: str) -> Rule | None:
         """The rule of that name, read consistently, or None."""
@@ -189,6 +189,12 @@ class RuleTable(Protocol):
 
     def forget_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
         """Strike uploads off the record."""
+
+    def count_attempt(self, rule: str, transfer: str, leg: int) -> int:
+        """Note that a leg of a transfer begins; returns how often this leg of it has begun."""
+
+    def forget_attempts(self, rule: str, transfer: str) -> None:
+        """Strike a transfer's attempts off the record."""
 
 
 @dataclass(frozen=True)

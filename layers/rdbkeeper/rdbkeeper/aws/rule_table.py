@@ -5,6 +5,7 @@
     registry    revision          how often a rule was added; guards the check that no two rules share a place
     rule#{rule} lease             who may write for the rule
     rule#{rule} upload#{key}#{id} a multipart upload that is open
+    rule#{rule} attempt#{transfer} which leg of a transfer has begun, and how often
 
 A conditional write whose answer was lost is repeated by the SDK and then fails its own condition; so after a failed
 condition the item that is there is looked at (ReturnValuesOnConditionCheckFailure) before it is called a failure.
@@ -55,6 +56,10 @@ def _lease_key(rule: str) -> Record:
 
 def _upload_key(rule: str, upload: Upload) -> Record:
     return {"pk": f"rule#{rule}", "sk": f"upload#{upload.key}#{upload.upload_id}"}
+
+
+def _attempt_key(rule: str, transfer: str) -> Record:
+    return {"pk": f"rule#{rule}", "sk": f"attempt#{transfer}"}
 
 
 class DynamoRuleTable:
@@ -178,6 +183,20 @@ class DynamoRuleTable:
     def forget_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
         for upload in uploads:
             self._delete(_upload_key(rule, upload), "Striking an upload off the record")
+
+    # -------------------------------------------------------------- attempts
+
+    def count_attempt(self, rule: str, transfer: str, leg: int) -> int:
+        # Read and put back: only the one run that holds the lease counts.
+        there = self._get(_attempt_key(rule, transfer)) or {}
+        count = int(there["count"]) + 1 if there.get("leg") == leg else 1
+        with translated(_FAMILY, "Counting an attempt"):
+            item = {**_attempt_key(rule, transfer), "leg": leg, "count": count}
+            self._client.put_item(TableName=self._table, Item=_pack(item))
+        return count
+
+    def forget_attempts(self, rule: str, transfer: str) -> None:
+        self._delete(_attempt_key(rule, transfer), "Striking attempts off the record")
 
     # --------------------------------------------------------------- private
 

@@ -43,6 +43,7 @@
     ├── RunError
     │   ├── LeaseLost               another run has taken over; this one stops
     │   ├── RuleGone                the rule was deleted while its run was going
+    │   ├── LegNeverEnds            each invocation that tried it was killed
     │   ├── UnexpectedError         a defect: the log has the stack trace
     │   └── RunFailed               at least one backup failed
     └── SettingsError           the function's environment lacks something
@@ -259,6 +260,10 @@ class LeaseLost(RunError):
 
 class RuleGone(RunError):
     """The rule was deleted while its run was going."""
+
+
+class LegNeverEnds(RunError):
+    """A leg has begun too often without ending."""
 
 
 class UnexpectedError(RunError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rdbkeeper import __version__
 from rdbkeeper.domain.copy import Level, data_key, manifest_key
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, ObjectExists, RdbkeeperError, RuleGone
+from rdbkeeper.domain.errors import BackupBusy, BackupGone, LegNeverEnds, ObjectExists, RdbkeeperError, RuleGone
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
@@ -15,6 +15,9 @@ from rdbkeeper.flows.publish import complete_files, find_rejected, publish_manif
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.transfer import copy_leg
 from rdbkeeper.ports import Record, Upload, Vault
+
+# The engine's own attempts at a step that fails, twice over.
+MOST_LEG_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class CopySteps:
     def leg(self, rule: Rule, ticket: Ticket, transfer: Transfer, budget_s: float) -> Record:
         """Copy for about `budget_s` seconds; the record holds what this leg added."""
         self.context.renew_lease()
+        self._count_attempt(ticket, transfer)
         started = self.context.clock.monotonic()
         after = copy_leg(transfer, self.context.source(rule), self.context.vault(rule), self.context.clock, budget_s)
         seconds = self.context.clock.monotonic() - started
@@ -85,6 +89,21 @@ class CopySteps:
             seconds=round(seconds, 3),
         )
         return {"progress": after.progress_record(transfer), "seconds": seconds}
+
+    def _count_attempt(self, ticket: Ticket, transfer: Transfer) -> None:
+        """Raise LegNeverEnds when this leg has begun too often.
+
+        An invocation that is killed, for its memory or its time, does not count as an attempt for the engine, which
+        would repeat it, and bill it, until the execution's own time is over.
+        """
+        parts_done = sum(len(file.receipts) for file in transfer.files)
+        attempts = self.context.table.count_attempt(self.context.rule_name, ticket.attempt, parts_done)
+        if attempts > MOST_LEG_ATTEMPTS:
+            raise LegNeverEnds(
+                f"Copying {ticket.backup_id} from part {parts_done + 1} on was begun {attempts - 1} times and never ended.",
+                hint="The function is killed while it copies: look at its memory and duration in the Lambda console, "
+                "and give it more memory by the stack's parameter.",
+            )
 
     def replace_fragments(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:
         """Remove what was read again and must not be adopted, by exact key, and open uploads in its place."""
@@ -105,6 +124,7 @@ class CopySteps:
         self.context.renew_lease()
         manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")
         self.context.table.forget_uploads(rule.name, _uploads(transfer))
+        self.context.table.forget_attempts(rule.name, ticket.attempt)
         outcome = Outcome(
             backup_id=ticket.backup_id,
             status=Status.COPIED,
@@ -130,6 +150,7 @@ class CopySteps:
     def give_up(self, rule: Rule, ticket: Ticket, transfer: Transfer | None, error: RdbkeeperError) -> Record:
         """Turn a failure into this backup's outcome; its uploads are given up, so that nothing is left open."""
         self.context.give_up_uploads(rule, _uploads(transfer) if transfer else [])
+        self.context.table.forget_attempts(rule.name, ticket.attempt)
         status = Status.POSTPONED if isinstance(error, BackupBusy) else Status.FAILED
         outcome = Outcome(ticket.backup_id, status, error.code, str(error), copy_id=ticket.copy_id)
         self.context.log_outcome(outcome)
