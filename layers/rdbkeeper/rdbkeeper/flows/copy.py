@@ -100,7 +100,7 @@ class CopySteps:
         attempts = self.context.table.count_attempt(self.context.rule_name, ticket.attempt, parts_done)
         if attempts > MOST_LEG_ATTEMPTS:
             raise LegNeverEnds(
-                f"Copying {ticket.backup_id} from part {parts_done + 1} on was begun {attempts - 1} times and never ended.",
+                f"Copying {ticket.backup_id} from part {parts_done + 1} on began {attempts - 1} times and never ended.",
                 hint="The function is killed while it copies: look at its memory and duration in the Lambda console, "
                 "and give it more memory by the stack's parameter.",
             )
