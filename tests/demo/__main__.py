@@ -135,7 +135,7 @@ class _Demonstration:
 
     def _keep_manifests(self, world: World) -> None:
         for key in (key for key in world.vault_objects() if "/manifests/" in key):
-            path = self._keep / key  # type: ignore[operator]  # only called when there is a folder
+            path = self._keep / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(world.read(key))
         self._screen.line(f"kept in {self._keep}: the copied files, their manifests, and both digests of each")

@@ -177,13 +177,13 @@ def test_two_people_who_create_at_once_do_not_get_one_place(office: Office) -> N
             table.create_rule(make_rule("somebody-elses"), revision)
         return revision
 
-    table.registry_revision = read_then_somebody_creates  # type: ignore[method-assign]
+    table.registry_revision = read_then_somebody_creates
     with pytest.raises(PlaceTaken, match="somebody-elses"):
         office.rules.create(new_rule())
 
 
 def test_a_busy_registry_is_said_to_be_busy(office: Office) -> None:
-    office.table.registry_revision = lambda: -1  # type: ignore[method-assign]
+    office.table.registry_revision = lambda: -1
     with pytest.raises(RuleBusy):
         office.rules.create(new_rule())
 
@@ -272,11 +272,11 @@ def during_provision(office: Office, act: Callable[[], object]) -> None:
 
     def provision_then_act(rule: Rule) -> Provisioned:
         made = provision(rule)
-        office.fleet.provision = provision  # type: ignore[method-assign]
+        office.fleet.provision = provision
         act()
         return made
 
-    office.fleet.provision = provision_then_act  # type: ignore[method-assign]
+    office.fleet.provision = provision_then_act
 
 
 def test_a_delete_during_a_create_leaves_no_function_behind(office: Office) -> None:
@@ -286,7 +286,7 @@ def test_a_delete_during_a_create_leaves_no_function_behind(office: Office) -> N
         office.rules.delete("orders-nightly")
         return provision(rule)
 
-    office.fleet.provision = provision_after_the_delete  # type: ignore[method-assign]
+    office.fleet.provision = provision_after_the_delete
     with pytest.raises(RuleBusy):
         office.rules.create(new_rule())
     assert office.nothing_was_changed()
@@ -302,11 +302,11 @@ def test_a_failed_create_does_not_take_down_what_the_same_request_sent_again_has
     provision = office.fleet.provision
 
     def fail_after_the_other_has_finished(rule: Rule) -> Provisioned:
-        office.fleet.provision = provision  # type: ignore[method-assign]
+        office.fleet.provision = provision
         office.rules.create(new_rule())
         raise FleetUnavailable("ResourceConflictException")
 
-    office.fleet.provision = fail_after_the_other_has_finished  # type: ignore[method-assign]
+    office.fleet.provision = fail_after_the_other_has_finished
     with pytest.raises(FleetUnavailable):
         office.rules.create(new_rule())
     assert office.table.rules()[0].state is RuleState.ACTIVE

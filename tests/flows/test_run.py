@@ -106,7 +106,7 @@ def test_a_file_copied_in_several_legs_is_checked_against_its_own_trailer(world:
     engine = world.engine()
     engine.seconds_per_invocation = 0  # every leg's time is over at once, so each moves a single part
     read = world.source.open_range
-    world.source.open_range = lambda *args: (world.clock.advance(60), read(*args))[1]  # type: ignore[method-assign]
+    world.source.open_range = lambda *args: (world.clock.advance(60), read(*args))[1]
 
     world.run(engine)
 
@@ -238,7 +238,7 @@ def test_an_upload_that_cannot_be_aborted_stops_neither_this_run_nor_the_next(wo
 
 def test_an_export_that_cannot_even_be_looked_at_ends_at_its_deadline(world: World) -> None:
     world.add_backup("one")
-    world.source.find_staged_files = _raises(SourceUnavailable("no answer"))  # type: ignore[method-assign]
+    world.source.find_staged_files = _raises(SourceUnavailable("no answer"))
     with pytest.raises(RunFailed):
         world.run()
     assert world.outcomes() == {"one": "ExportTimedOut"}
@@ -257,7 +257,7 @@ def test_a_thousand_kept_backups_fit_a_steps_result(world: World) -> None:
 def test_what_took_long_to_copy_is_published_in_a_fresh_invocation(world: World) -> None:
     world.add_backup("one")
     read = world.source.open_range
-    world.source.open_range = lambda *args: (world.clock.advance(61), read(*args))[1]  # type: ignore[method-assign]
+    world.source.open_range = lambda *args: (world.clock.advance(61), read(*args))[1]
     engine = world.engine()
     world.run(engine)
     assert engine.invocations == 2
@@ -272,14 +272,14 @@ def test_a_part_whose_connection_broke_is_read_again_within_the_leg(world: World
             raise failures.pop()
         return read(*args)
 
-    world.source.open_range = break_twice  # type: ignore[method-assign]
+    world.source.open_range = break_twice
     world.run()
     assert list(world.data().values()) == list(files.values())
     assert world.vault.parts_put == 3
 
 
 def test_a_source_that_denies_fails_the_run_by_name_and_frees_the_lease(world: World) -> None:
-    world.source.backups = _raises(SourceDenied("Listing failed: AccessDenied."))  # type: ignore[method-assign]
+    world.source.backups = _raises(SourceDenied("Listing failed: AccessDenied."))
     with pytest.raises(SourceDenied):
         world.run()
     assert "RunFailed" in world.journal.events()
@@ -325,7 +325,7 @@ def test_a_backup_that_vanishes_before_its_export_fails_alone(world: World) -> N
         world.source.remove_backup("orders", "vanishes")
         ask(backup, attempt)
 
-    world.source.request_export = vanish_then_ask  # type: ignore[method-assign]
+    world.source.request_export = vanish_then_ask
     with pytest.raises(RunFailed):
         world.run()
     assert world.outcomes() == {"vanishes": "BackupGone", "stays": "Published"}
@@ -339,7 +339,7 @@ def test_a_backup_that_vanishes_after_its_export_is_copied_all_the_same(world: W
         ask(backup, attempt)
         world.source.remove_backup("orders", "expires")
 
-    world.source.request_export = ask_then_vanish  # type: ignore[method-assign]
+    world.source.request_export = ask_then_vanish
     world.run()
     assert world.outcomes() == {"expires": "Published"}
     assert list(world.data().values()) == list(files.values())
@@ -365,7 +365,7 @@ def test_staged_files_are_removed_after_the_copy_and_after_a_failure(world: Worl
 
 def test_staged_files_that_cannot_be_removed_are_logged_and_fail_nothing(world: World) -> None:
     world.add_backup("one")
-    world.source.discard_export = _raises(SourceUnavailable("no answer"))  # type: ignore[method-assign]
+    world.source.discard_export = _raises(SourceUnavailable("no answer"))
     world.run()
     assert "StagedFilesLeft" in world.journal.events()
     assert world.copied_backups() == ["one"]

@@ -77,7 +77,7 @@ def test_a_leg_that_kills_every_invocation_is_given_up_at_last(world: World) -> 
             raise ProcessDied
         return put(upload, *args)
 
-    world.vault.put_part = die  # type: ignore[method-assign,assignment]
+    world.vault.put_part = die
     engine = world.engine()
     for _ in range(MOST_LEG_ATTEMPTS):
         with pytest.raises(ProcessDied):
@@ -115,9 +115,9 @@ def test_a_run_that_lost_its_lease_stops_before_its_next_write(world: World) -> 
 
     def lose_the_lease(*args: object) -> object:
         world.table.leases["orders-nightly"] = "somebody else"
-        return put(*args)  # type: ignore[arg-type]  # passed on as it came
+        return put(*args)
 
-    world.vault.put_part = lose_the_lease  # type: ignore[method-assign,assignment]
+    world.vault.put_part = lose_the_lease
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.objects == {}
@@ -132,7 +132,7 @@ def test_a_run_that_lost_its_lease_leaves_none_of_its_uploads_open(world: World)
         world.table.leases["orders-nightly"] = "somebody else"
         return put(*args)
 
-    world.vault.put_part = lose_the_lease  # type: ignore[method-assign,assignment]
+    world.vault.put_part = lose_the_lease
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.uploads == {}
@@ -146,7 +146,7 @@ def test_a_run_that_lost_its_lease_just_before_the_manifest_writes_none(world: W
         complete(*args)
         world.table.leases["orders-nightly"] = "somebody else"
 
-    world.vault.complete_upload = lose_the_lease  # type: ignore[method-assign]
+    world.vault.complete_upload = lose_the_lease
     with pytest.raises(LeaseLost):
         world.run()
     assert world.manifests() == {}
@@ -158,9 +158,9 @@ def test_a_rule_that_is_deleted_during_its_run_publishes_nothing_more(world: Wor
 
     def delete_the_rule(*args: object) -> object:
         world.table._rules["orders-nightly"] = make_rule(state=RuleState.DELETING)
-        return put(*args)  # type: ignore[arg-type]  # passed on as it came
+        return put(*args)
 
-    world.vault.put_part = delete_the_rule  # type: ignore[method-assign,assignment]
+    world.vault.put_part = delete_the_rule
     assert world.run()["refused"] == "RuleGone"
     assert world.vault.objects == {}
 
@@ -237,7 +237,7 @@ def test_data_whose_copy_was_published_meanwhile_is_not_removed(world: World) ->
         world.vault.objects["redis/orders/manifests/20261120T021500Z-one.unchecked.json"] = b"{}"
         return open_range(*args)
 
-    world.vault.open_range = somebody_publishes  # type: ignore[method-assign,assignment]
+    world.vault.open_range = somebody_publishes
     with pytest.raises(RunFailed):
         world.run()
     assert world.vault.removed == []
@@ -257,11 +257,11 @@ def test_the_same_manifest_written_by_an_earlier_attempt_counts(world: World) ->
     create = world.vault.create_object
 
     def create_and_lose_the_answer(*args: object) -> None:
-        create(*args)  # type: ignore[arg-type]  # passed on as it came
-        world.vault.create_object = create  # type: ignore[method-assign]
+        create(*args)
+        world.vault.create_object = create
         raise VaultUnavailable("the answer was lost")
 
-    world.vault.create_object = create_and_lose_the_answer  # type: ignore[method-assign,assignment]
+    world.vault.create_object = create_and_lose_the_answer
     world.run()
     assert world.copied_backups() == ["one"]
 
@@ -272,9 +272,9 @@ def test_something_else_under_the_key_of_the_data_is_never_overwritten(world: Wo
 
     def somebody_writes(upload: Upload, *args: object) -> object:
         world.vault.objects[ONE] = b"somebody else's"
-        return put(upload, *args)  # type: ignore[arg-type]  # passed on as it came
+        return put(upload, *args)
 
-    world.vault.put_part = somebody_writes  # type: ignore[method-assign,assignment]
+    world.vault.put_part = somebody_writes
     with pytest.raises(RunFailed):
         world.run()
     assert world.outcomes() == {"one": "StoreMismatch"}

@@ -35,7 +35,7 @@ def make_rule(name: str = "orders-nightly", **changes: object) -> Rule:
         "prefix": "redis/",
         "state": RuleState.ACTIVE,
     }
-    return Rule(**{**values, **changes})  # type: ignore[arg-type]  # the values' types are checked where they are made
+    return Rule(**{**values, **changes})
 
 
 @dataclass

@@ -26,7 +26,7 @@ def all_errors() -> list[type[RdbkeeperError]]:
 def client_error(code: str, status: int = 400) -> ClientError:
     return ClientError(
         {"Error": {"Code": code, "Message": "words"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Op"
-    )  # type: ignore[typeddict-item]  # botocore fills the rest
+    )
 
 
 def test_the_drawn_tree_is_the_real_one() -> None:
