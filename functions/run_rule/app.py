@@ -8,15 +8,15 @@ from typing import Any
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 
 from rdbkeeper.entry import wiring
-from rdbkeeper.entry.settings import RunSettings
+from rdbkeeper.entry.settings import read_run_settings, rule_of
 from rdbkeeper.flows.run import run_rule
 
 
 @durable_execution
 def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     """Run the rule that this function belongs to."""
-    settings = RunSettings.from_environment(os.environ)
     execution = context.execution_context.durable_execution_arn
-    journal = wiring.journal(rule=settings.rule, run=execution.rsplit("/", 1)[-1])
+    journal = wiring.journal(rule=rule_of(os.environ), run=execution.rsplit("/", 1)[-1])
+    settings = read_run_settings(os.environ, journal)
     engine = wiring.engine(context, journal)
     return run_rule(engine, wiring.run_context(settings, execution, journal), settings.poll)

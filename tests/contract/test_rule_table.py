@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 
+import boto3
 import pytest
+from botocore.stub import ANY, Stubber
 
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.domain.errors import LeaseLost, NameTaken, RuleBusy
@@ -158,3 +160,22 @@ def test_attempts_at_a_leg_are_counted_and_the_next_leg_begins_anew(table: RuleT
     for forget in (table.forget_attempts, table.forget_attempts):
         forget("r", "t")
     assert table.count_attempt("r", "t", 7) == 1
+
+
+def test_what_decides_is_read_consistently() -> None:
+    client = boto3.client("dynamodb", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="y")
+    table = DynamoRuleTable(client, "table")
+    with Stubber(client) as stub:
+        stub.add_response("get_item", {}, {"TableName": "table", "Key": ANY, "ConsistentRead": True})
+        stub.add_response(
+            "query",
+            {"Items": []},
+            {
+                "TableName": "table",
+                "ConsistentRead": True,
+                "KeyConditionExpression": ANY,
+                "ExpressionAttributeValues": ANY,
+            },
+        )
+        assert table.find_lease_owner("r") is None
+        assert table.rules() == []

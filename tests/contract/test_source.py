@@ -13,9 +13,10 @@ import pytest
 from botocore.stub import Stubber
 
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, StagedFile
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, SourceDenied, SourceError, SourceRefused
+from rdbkeeper.domain.errors import BackupBusy, BackupGone, SourceDenied, SourceError, SourceRefused, StagedFileChanged
 from rdbkeeper.ports import Source
 from rdbkeeper.sources.elasticache import ElastiCacheSource
+from tests.demo.world import wait_until_available
 from tests.fakes.rdb_files import rdb_file
 from tests.fakes.source import MemorySource
 from tests.local_cloud.deploy import Deployment
@@ -77,7 +78,7 @@ def elasticache(cloud: LocalCloud, staging_bucket: str) -> Iterator[ElastiCacheS
     client = cloud.client("elasticache")
     for page in client.get_paginator("describe_snapshots").paginate():
         for snapshot in page["Snapshots"]:
-            wait_until_available(cloud, snapshot["SnapshotName"])
+            wait_until_available(client, snapshot["SnapshotName"])
             client.delete_snapshot(SnapshotName=snapshot["SnapshotName"])
     for staged in cloud.client("s3").list_objects_v2(Bucket=staging_bucket).get("Contents", ()):
         cloud.client("s3").delete_object(Bucket=staging_bucket, Key=staged["Key"])
@@ -91,12 +92,6 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
         yield Memory(source)
         return
     yield ElastiCache(request.getfixturevalue("elasticache"), request.getfixturevalue("cloud"))
-
-
-def wait_until_available(cloud: LocalCloud, name: str) -> None:
-    client = cloud.client("elasticache")
-    while client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"] != "available":
-        time.sleep(0.02)
 
 
 def pair(source: Source) -> Instance:
@@ -191,6 +186,21 @@ def test_discarded_files_are_gone_and_others_stay(provider: Provider) -> None:
         provider.source.open_range(files[0], 0, 1)
     assert provider.source.find_staged_files(backup, "second") is None
     assert provider.source.find_staged_files(backup, "first") is not None
+
+
+def test_a_staged_file_that_is_another_by_now_is_not_read(provider: Provider) -> None:
+    provider.take_backup("night", FIRST_NIGHT)
+    backup = only_backup(provider.source)
+    provider.source.request_export(backup, "attempt")
+    file, *_ = wait_for_files(provider.source, backup, "attempt")
+    if isinstance(provider, ElastiCache):
+        bucket = provider.source._bucket
+        provider.cloud.client("s3").put_object(Bucket=bucket, Key=file.key, Body=b"another")
+    else:
+        assert isinstance(provider.source, MemorySource)
+        provider.source.staged[file.key] = b"another"
+    with pytest.raises(StagedFileChanged):
+        provider.source.open_range(file, 0, 5)
 
 
 def test_an_export_of_a_backup_that_is_gone_is_refused(provider: Provider) -> None:
@@ -296,11 +306,25 @@ def test_an_export_that_the_service_knows_by_our_name_was_asked_for_already() ->
         stub.assert_no_pending_responses()
 
 
+def test_files_that_are_all_there_while_the_service_is_still_exporting_are_not_read_yet(
+    cloud: LocalCloud, elasticache: ElastiCacheSource
+) -> None:
+    cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
+    backup = only_backup(elasticache)
+    elasticache.request_export(backup, "first")
+    wait_for_files(elasticache, backup, "first")
+    cloud.elasticache.hold_exports(True)
+    elasticache.request_export(backup, "second")  # the backup is `exporting` again, and the first one's files are there
+    assert elasticache.find_staged_files(backup, "first") is None
+    cloud.elasticache.hold_exports(False)
+    wait_for_files(elasticache, backup, "first")
+
+
 def test_a_backup_being_made_is_in_progress(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
     client = cloud.client("elasticache")
     client.create_snapshot(SnapshotName="now", ReplicationGroupId="pair")
     backup = only_backup(elasticache)
-    wait_until_available(cloud, "now")
+    wait_until_available(client, "now")
     assert (backup.state, backup.taken_at) == (BackupState.IN_PROGRESS, None)
     assert only_backup(elasticache).state is BackupState.COMPLETE
 

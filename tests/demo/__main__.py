@@ -7,10 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.demo.checks import Tally, load_and_compare, read_manifests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.demo.checks import Tally, find_strays, load_and_compare, read_manifests
+from tests.demo.keep import KeepError, KeepFolder
 from tests.demo.screen import Screen
 from tests.demo.world import INSTANCES, STACK, World
+from tests.local_cloud.durable import FunctionNeverStartsError
 from tests.local_cloud.front import AddressInUseError
+from tests.local_cloud.redis_server import EngineError, find_server
 from tests.local_cloud.server import LocalCloud
 
 LOCALSTACK_PORT = 4566
@@ -22,10 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demonstration; the exit status is 0 only if everything held."""
     parser = argparse.ArgumentParser(prog="make run", description="Shows real Redis backups travelling.")
     parser.add_argument("--keep", type=Path, help="a folder for the copied files, manifests and digests")
-    keep = parser.parse_args(arguments).keep
+    folder = parser.parse_args(arguments).keep
     screen = Screen()
-    with screen.step("Starting a cloud on this machine"), _start(screen) as cloud:
-        tally = _Demonstration(screen, cloud, keep).run()
+    try:
+        keep = KeepFolder(folder) if folder else None
+        server = find_server()
+        with (
+            screen.step(f"Starting a cloud on this machine, with {server.product} {server.version_text}"),
+            _start(screen) as cloud,
+        ):
+            tally = _Demonstration(screen, cloud, keep).run()
+    except (KeepError, EngineError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left running.", file=sys.stderr)
+        return 130
     print(f"\n{tally}", flush=True)
     return 0 if tally.holds else 1
 
@@ -40,17 +57,21 @@ def _start(screen: Screen) -> LocalCloud:
 
 
 class _Demonstration:
-    def __init__(self, screen: Screen, cloud: LocalCloud, keep: Path | None) -> None:
+    def __init__(self, screen: Screen, cloud: LocalCloud, keep: KeepFolder | None) -> None:
         self._screen = screen
         self._cloud = cloud
         self._keep = keep
         self._failed = 0
+        self._places: dict[str, str] = {}
 
     def run(self) -> Tally:
         world = self._deploy()
-        self._fill(world)
-        self._register(world)
-        self._fire_twice(world)
+        try:
+            self._fill(world)
+            self._register(world)
+            self._fire_twice(world)
+        except (RuntimeError, TimeoutError, FunctionNeverStartsError, BotoCoreError, ClientError) as error:
+            self._expect(False, f"{type(error).__name__}: {error}")
         self._show_logs(world)
         self._show_bucket(world)
         return self._check_copies(world)
@@ -78,6 +99,7 @@ class _Demonstration:
             with self._screen.step(f"Sending events/{event}.json to {STACK}-manage-rules"):
                 answer = world.send(event)
                 rule, made = answer["rule"], answer["made"]
+                self._places[rule["name"]] = f"{rule['prefix']}{rule['source']['instance']}/"
                 self._screen.line(f"function  {made['function']} (version {made['version']})")
                 self._screen.line(f"log       {made['log_group']}")
                 self._screen.line(f"schedule  {', '.join(rule['sent_to_scheduler'])} {rule['cycle']['time_zone']}")
@@ -96,7 +118,7 @@ class _Demonstration:
         self._expect(not world.staged_objects(), "staged files were left behind")
 
     def _show_logs(self, world: World) -> None:
-        for rule in RULES.values():
+        for rule in self._places:
             with self._screen.step(f"The log of {STACK}-rule-{rule}"):
                 for event in world.log_events(rule):
                     self._screen.log_line(event["timestamp"], event["message"])
@@ -120,8 +142,10 @@ class _Demonstration:
                     loaded += same
                     self._expect(same, f"{file['key']} differs from its source")
                     self._screen.line(f"{'equal' if same else 'DIFFERS':<8}{file['key']}")
+            for stray in find_strays(world, manifests, self._places):
+                self._expect(False, f"{stray} is not where it belongs")
         if self._keep is not None:
-            self._keep_manifests(world)
+            self._keep_manifests(world, self._keep)
         data = {key: size for key, size in world.vault_objects().items() if key.endswith(".rdb")}
         return Tally(
             found=len(world.listed_backups()),
@@ -133,12 +157,10 @@ class _Demonstration:
             failed=self._failed,
         )
 
-    def _keep_manifests(self, world: World) -> None:
+    def _keep_manifests(self, world: World, keep: KeepFolder) -> None:
         for key in (key for key in world.vault_objects() if "/manifests/" in key):
-            path = self._keep / key
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(world.read(key))
-        self._screen.line(f"kept in {self._keep}: the copied files, their manifests, and both digests of each")
+            keep.keep(key, world.read(key))
+        self._screen.line(f"kept in {keep.folder}: the copied files, their manifests, and both digests of each")
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:

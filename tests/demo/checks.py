@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.demo.keep import KeepFolder
 from tests.demo.world import World
 from tests.local_cloud.dataset import digest
 from tests.local_cloud.engines import load
@@ -45,7 +46,24 @@ def read_manifests(world: World) -> list[Mapping[str, Any]]:
     return [json.loads(world.read(key)) for key in keys]
 
 
-def load_and_compare(world: World, manifest: Mapping[str, Any], file: Mapping[str, Any], keep: Path | None) -> bool:
+def find_strays(world: World, manifests: Sequence[Mapping[str, Any]], places: Mapping[str, str]) -> list[str]:
+    """What lies in the vault and should not, or should and does not; `places` is each rule's place."""
+    expected = set()
+    for manifest in manifests:
+        place, copy_id = places[manifest["rule"]], manifest["copy_id"]
+        expected.add(f"{place}manifests/{copy_id}.{manifest['level']}.json")
+        backup_id = manifest["source"]["backup_id"]
+        shards = sorted(shard for backup, shard in world.digests if backup == backup_id)
+        expected |= {f"{place}{copy_id}/{shard}.rdb" for shard in shards}
+        if [file["key"] for file in manifest["files"]] != [f"{place}{copy_id}/{shard}.rdb" for shard in shards]:
+            expected.add(f"the files of {backup_id} as its shards are: {shards}")
+    copied = {manifest["source"]["backup_id"] for manifest in manifests}
+    return sorted(expected ^ world.vault_objects().keys()) + sorted(copied ^ set(world.listed_backups()))
+
+
+def load_and_compare(
+    world: World, manifest: Mapping[str, Any], file: Mapping[str, Any], keep: KeepFolder | None
+) -> bool:
     """Load one copied file into a second real server; True when its digest equals the source's at backup time."""
     body = world.read(file["key"])
     source = world.digests[manifest["source"]["backup_id"], file["name"]]
@@ -55,9 +73,7 @@ def load_and_compare(world: World, manifest: Mapping[str, Any], file: Mapping[st
         with load(rdb) as engine:
             copy = digest(engine.port)
     if keep is not None:
-        path = keep / file["key"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+        keep.keep(file["key"], body)
         digests = {"source": dataclasses.asdict(source), "copy": dataclasses.asdict(copy)}
-        path.with_suffix(".digest.json").write_text(json.dumps(digests, indent=2) + "\n")
+        keep.keep_document(f"{file['key'].removesuffix('.rdb')}.digest.json", digests)
     return copy == source and len(body) == file["size_bytes"]

@@ -39,8 +39,12 @@ class Screen:
         if event is None:
             self.line(f"{when}  {message.rstrip()}")
             return
-        about = " ".join(str(event.get(key, "?")) for key in ("rule", "backup") if event.get(key, "-") != "-")
-        self.line(f"{when}  {event['level']:<7} {about:<48} {event['message']}")
+        backup = str(event.get("backup", "-"))
+        about = "" if backup == "-" or backup in event["message"] else f"{backup}: "
+        self.line(f"{when}  {event['level']:<7} {about}{event['message']}")
+        trace = event.get("exception") or event.get("stackTrace")
+        if trace:
+            self.line(" " * 18 + (trace if isinstance(trace, str) else "".join(trace)).strip().splitlines()[-1].strip())
 
 
 def _structured(message: str) -> Mapping[str, Any] | None:

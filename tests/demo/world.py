@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,18 @@ from tests.local_cloud.server import LocalCloud
 
 EVENTS = Path(__file__).parents[2] / "events"
 STACK = "rdbkeeper"
+
+
+def wait_until_available(elasticache: Any, snapshot_name: str, timeout_s: float = 30.0) -> None:
+    """Return when the snapshot is available. Raises RuntimeError when it has failed or takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        status = elasticache.describe_snapshots(SnapshotName=snapshot_name)["Snapshots"][0]["SnapshotStatus"]
+        if status == "available":
+            return
+        if status == "failed" or time.monotonic() > deadline:
+            raise RuntimeError(f"The snapshot {snapshot_name} is {status} and not available.")
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,7 @@ class World:
             groups = client.describe_replication_groups(ReplicationGroupId=made.instance)["ReplicationGroups"]
             owner = {"CacheClusterId": groups[0]["MemberClusters"][0]}
         client.create_snapshot(SnapshotName=name, **owner)
-        while client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"] == "creating":
-            pass
+        wait_until_available(client, name)
 
     def write_more(self, made: Made) -> None:
         """Change the data a little, so that the next backup is another one."""

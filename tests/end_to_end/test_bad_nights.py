@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 
 from tests.demo.checks import load_and_compare, read_manifests
-from tests.demo.world import World
+from tests.demo.world import World, wait_until_available
 from tests.local_cloud.dataset import digest
 
 RULE = "orders-nightly"
@@ -30,7 +30,7 @@ def rule(world: World) -> Iterator[None]:
     world.cloud.s3.faults.forgive()
     world.send("delete_rule")
     for name in world.listed_backups():
-        wait_until_available(world, name)
+        wait_until_available(world.cloud.client("elasticache"), name)
         world.cloud.client("elasticache").delete_snapshot(SnapshotName=name)
 
 
@@ -41,12 +41,6 @@ def take_backup(world: World, name: str) -> str:
     for number, port in enumerate(world.cloud.elasticache.ports("orders"), start=1):
         world.digests[name, f"{number:04d}"] = digest(port)
     return name
-
-
-def wait_until_available(world: World, name: str) -> None:
-    client = world.cloud.client("elasticache")
-    while client.describe_snapshots(SnapshotName=name)["Snapshots"][0]["SnapshotStatus"] != "available":
-        time.sleep(0.02)
 
 
 def log_lines(world: World) -> list[dict[str, str]]:

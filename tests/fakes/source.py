@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard, StagedFile
@@ -66,12 +66,6 @@ class MemorySource:
 
     def remove_backup(self, instance: str, backup_id: str) -> None:
         self._backups[instance] = [b for b in self._backups[instance] if b.backup_id != backup_id]
-
-    def finish_backup(self, instance: str, backup_id: str, taken_at: datetime) -> None:
-        self._backups[instance] = [
-            replace(b, state=BackupState.COMPLETE, taken_at=taken_at) if b.backup_id == backup_id else b
-            for b in self._backups[instance]
-        ]
 
     # The port
 

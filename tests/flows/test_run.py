@@ -159,6 +159,21 @@ def test_a_damaged_file_is_never_published_and_the_others_are_copied(world: Worl
     assert world.vault.uploads == {}
 
 
+def test_a_copy_that_would_lack_a_shard_is_not_published(world: World) -> None:
+    world.add_backup("one", 0, {"0001": rdb_file(100), "0002": rdb_file(200)})
+    find = world.source.find_staged_files
+
+    def lose_the_last(backup: Backup, attempt: str) -> Any:
+        found = find(backup, attempt)
+        return found and found[:1]
+
+    world.source.find_staged_files = lose_the_last
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.outcomes() == {"one": "FileMissing"}
+    assert world.vault.objects == {} and world.vault.uploads == {}
+
+
 def test_a_cut_stream_leaves_no_manifest_and_no_upload(world: World) -> None:
     world.add_backup("cut", 0, {"0001": rdb_file(5000)})
     world.source.cut_at["0001"] = 1234

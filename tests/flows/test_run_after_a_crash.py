@@ -124,6 +124,20 @@ def test_a_run_that_lost_its_lease_stops_before_its_next_write(world: World) -> 
     assert world.table.leases["orders-nightly"] == "somebody else"
 
 
+def test_a_run_that_lost_its_lease_before_a_leg_puts_no_part(world: World) -> None:
+    world.add_backup("one")
+    remember = world.table.remember_uploads
+
+    def lose_the_lease(*args: Any) -> None:
+        remember(*args)
+        world.table.leases["orders-nightly"] = "somebody else"
+
+    world.table.remember_uploads = lose_the_lease
+    with pytest.raises(LeaseLost):
+        world.run()
+    assert world.vault.parts_put == 0
+
+
 def test_a_run_that_lost_its_lease_leaves_none_of_its_uploads_open(world: World) -> None:
     world.add_backup("one")
     put = world.vault.put_part

@@ -58,10 +58,10 @@ def actions_of(service: str, operation: str) -> str:
 
 
 def called_actions(*folders: Path) -> dict[str, str]:
-    """Return each IAM action that code below the folders needs, with the file that needs it."""
+    """Return each IAM action that code in the files, or below the folders, needs, with the file that needs it."""
     operations, waiters = _models()
     found: dict[str, str] = {}
-    for file in sorted(file for folder in folders for file in folder.rglob("*.py")):
+    for file in sorted(file for folder in folders for file in (folder.rglob("*.py") if folder.is_dir() else [folder])):
         for name in set(_names(ast.parse(file.read_text(encoding="utf-8")))):
             for service in SERVICES:
                 operation = operations[service].get(name) or waiters[service].get(name)

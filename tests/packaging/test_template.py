@@ -50,8 +50,28 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def permitted() -> set[str]:
-    return {action for _, statement in statements() for action in as_list(statement["Action"])}
+def permitted(role: str = "") -> set[str]:
+    """Every action that the roles allow, or one of them."""
+    return {
+        action for name, statement in statements() if name.startswith(role) for action in as_list(statement["Action"])
+    }
+
+
+# Which code runs under which role; what the manager calls of a shared adapter is named action by action.
+RUN_RULE_CODE = [LAYER / "sources", LAYER / "vaults", LAYER / "aws" / "executions.py"]
+RUN_RULE_TABLE = {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"}
+RUN_RULE_OTHERS = {"lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"}
+MANAGE_RULES_CODE = [LAYER / "aws" / "fleet.py", LAYER / "aws" / "rule_table.py"]
+MANAGE_RULES_OTHERS = {
+    "elasticache:DescribeReplicationGroups",  # find_instance
+    "elasticache:DescribeCacheClusters",
+    "s3:AbortMultipartUpload",  # the uploads of a deleted rule
+    "iam:PassRole",
+    "lambda:GetLayerVersion",
+    "lambda:ListTags",
+    "lambda:TagResource",
+}
+LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
 def test_no_role_may_delete_a_version_or_do_everything() -> None:
@@ -67,6 +87,15 @@ def test_only_the_one_action_without_resources_is_allowed_on_everything() -> Non
 def test_every_call_of_the_code_is_permitted() -> None:
     called = called_actions(LAYER / "aws", LAYER / "sources", LAYER / "vaults")
     assert not {action: file for action, file in called.items() if action not in permitted()}
+
+
+def test_each_function_has_in_its_own_role_what_its_code_calls_and_nothing_else() -> None:
+    for_export = {"s3:GetBucketAcl", "s3:GetBucketLocation", "s3:ListAllMyBuckets"}
+    run_rule = set(called_actions(*RUN_RULE_CODE)) | RUN_RULE_TABLE | RUN_RULE_OTHERS | for_export | LOGGING
+    assert permitted("RunRuleRole.") == run_rule
+    manage_rules = set(called_actions(*MANAGE_RULES_CODE)) | MANAGE_RULES_OTHERS | LOGGING
+    assert permitted("ManageRulesRole.") - {"logs:TagResource"} == manage_rules
+    assert permitted("SchedulerRole.") == {"lambda:InvokeFunction"}
 
 
 def test_every_permission_is_used() -> None:

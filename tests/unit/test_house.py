@@ -1,4 +1,4 @@
-"""Who may know whom: the arrows of the design, held by walking the imports."""
+"""Who may know whom: the arrows point inwards, and walking the imports holds them."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from rdbkeeper.domain.errors import SettingsError
-from rdbkeeper.entry.settings import ManageSettings, RunSettings
+from rdbkeeper.entry.settings import ManageSettings, RunSettings, read_run_settings, rule_of
 from rdbkeeper.ports import Poll
+from tests.fakes.journal import ListJournal
 
 STORE = {"RDBKEEPER_TABLE": "table", "RDBKEEPER_VAULT_BUCKET": "vault", "RDBKEEPER_STAGING_BUCKET": "staging"}
 RUN = {
@@ -27,8 +28,24 @@ MANAGE = {
 }
 
 
+def read_run(environment: dict[str, str]) -> RunSettings:
+    return RunSettings.from_environment(environment)
+
+
+def test_a_setting_that_is_wrong_stands_in_the_log_by_name() -> None:
+    journal = ListJournal()
+    with pytest.raises(SettingsError):
+        read_run_settings({**RUN, "RDBKEEPER_TABLE": ""}, journal)
+    assert journal.events() == ["SettingsWrong"]
+    assert "RDBKEEPER_TABLE" in journal.text()
+
+
+def test_the_log_of_a_function_without_a_rule_says_so() -> None:
+    assert (rule_of(RUN), rule_of({})) == ("orders", "-")
+
+
 def test_a_whole_environment_is_read() -> None:
-    settings = RunSettings.from_environment(RUN)
+    settings = read_run(RUN)
     assert (settings.rule, settings.poll, settings.export_timeout) == ("orders", Poll(30, 120), timedelta(hours=3))
     assert ManageSettings.from_environment(MANAGE).fleet.log_retention_days == 90
 
@@ -36,7 +53,7 @@ def test_a_whole_environment_is_read() -> None:
 @pytest.mark.parametrize("name", RUN)
 def test_a_missing_variable_of_a_run_is_said_by_name(name: str) -> None:
     with pytest.raises(SettingsError, match=name):
-        RunSettings.from_environment({**RUN, name: ""})
+        read_run({**RUN, name: ""})
 
 
 @pytest.mark.parametrize("name", MANAGE)
@@ -48,9 +65,9 @@ def test_a_missing_variable_of_the_manager_is_said_by_name(name: str) -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "1.5"])
 def test_a_number_that_is_not_one_is_said_by_name(value: str) -> None:
     with pytest.raises(SettingsError, match="RDBKEEPER_EXPORT_POLL_SECONDS"):
-        RunSettings.from_environment({**RUN, "RDBKEEPER_EXPORT_POLL_SECONDS": value})
+        read_run({**RUN, "RDBKEEPER_EXPORT_POLL_SECONDS": value})
 
 
 def test_looks_at_a_long_export_grow_apart_so_that_they_fit_an_execution() -> None:
     eager = {**RUN, "RDBKEEPER_EXPORT_POLL_SECONDS": "1", "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "1200"}
-    assert RunSettings.from_environment(eager).poll == Poll(1, 240)
+    assert read_run(eager).poll == Poll(1, 240)

@@ -162,6 +162,7 @@ class AwsFleet:
             return 0
         client = self._client("lambda")
         with translated(_FAMILY, f"Stopping the runs of {function}"):
+            # Without a qualifier it lists the executions of all versions (its text in botocore 1.44.5).
             pages = client.get_paginator("list_durable_executions_by_function").paginate(
                 FunctionName=function, Statuses=GOING
             )

@@ -29,6 +29,7 @@
     │   ├── NotAnRdbFile
     │   ├── EndMarkerMissing
     │   ├── ChecksumMismatch
+    │   ├── FileMissing             a copy would lack one of its backup's files
     │   ├── StoreMismatch           the store holds other bytes than were sent
     │   └── ManifestUnreadable
     ├── FleetError              functions, schedules, log groups
@@ -200,6 +201,10 @@ class EndMarkerMissing(IntegrityError):
 
 class ChecksumMismatch(IntegrityError):
     """The file's own CRC64 does not match its bytes."""
+
+
+class FileMissing(IntegrityError):
+    """A copy would lack one of its backup's files, or have one too many."""
 
 
 class StoreMismatch(IntegrityError):

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from rdbkeeper.domain.errors import SettingsError
 from rdbkeeper.domain.fleet import RULE_VARIABLE, FleetSettings
-from rdbkeeper.ports import Poll
+from rdbkeeper.ports import Journal, Poll
 
 # Looks grow apart from the first interval to four times that (30 s to 2 min by the template's defaults), and further
 # where an export may take so long that looks at that pace would use up what a durable execution may hold: 3,000
@@ -31,6 +31,20 @@ def _read_number(environment: Mapping[str, str], name: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise SettingsError(f"The environment variable {name} is {text!r}, not a whole number from 1.", hint=_HINT)
     return int(text)
+
+
+def read_run_settings(environment: Mapping[str, str], journal: Journal) -> RunSettings:
+    """The settings of a run, or a SettingsError, which is logged as well: an engine keeps only an error's text."""
+    try:
+        return RunSettings.from_environment(environment)
+    except SettingsError as error:
+        journal.error("SettingsWrong", f"This function cannot run: {error}", reason=error.code)
+        raise
+
+
+def rule_of(environment: Mapping[str, str]) -> str:
+    """The rule that a function belongs to, for its log; "-" where it belongs to none."""
+    return environment.get(RULE_VARIABLE) or "-"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
 from rdbkeeper.flows.export import Export
-from rdbkeeper.flows.publish import complete_files, find_rejected, publish_manifest
+from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.transfer import copy_leg
 from rdbkeeper.ports import Record, Upload, Vault
@@ -120,6 +120,7 @@ class CopySteps:
         self.context.renew_lease()
         self._check_rule_is_wanted()
         ticket, vault = export.ticket, self.context.vault(rule)
+        check_all_shards(export.backup, transfer)
         files = complete_files(transfer, vault, self.context.log(ticket))
         self.context.renew_lease()
         manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")

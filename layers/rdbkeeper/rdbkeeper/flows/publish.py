@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.copy import CopiedFile, Manifest, describe_copy, manifest_key
-from rdbkeeper.domain.errors import IntegrityError, ObjectExists, StoreMismatch, UploadGone
+from rdbkeeper.domain.errors import FileMissing, IntegrityError, ObjectExists, StoreMismatch, UploadGone
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
 from rdbkeeper.ports import Clock, Journal, Part, Upload, Vault
@@ -24,6 +24,17 @@ def judge_file(file: FileTransfer) -> Verdict:
         return judge(file.header, file.trailer, file.staged.size_bytes, file.crc64)
     except IntegrityError as error:
         raise type(error)(f"{file.staged.shard.name}.rdb: {error.message}", hint=error.hint) from error
+
+
+def check_all_shards(backup: Backup, transfer: Transfer) -> None:
+    """Raise FileMissing unless there is exactly one file for each of the backup's shards: all or nothing."""
+    expected = [shard.name for shard in backup.shards]
+    there = [file.staged.shard.name for file in transfer.files]
+    if not expected or there != expected:
+        raise FileMissing(
+            f"The backup {backup.backup_id} has the shards {', '.join(expected)}; its files are {', '.join(there)}.",
+            hint="Nothing was published; the next run asks for all of them again.",
+        )
 
 
 def find_rejected(transfer: Transfer) -> list[FileTransfer]:
