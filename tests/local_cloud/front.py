@@ -84,7 +84,10 @@ class Front:
         request.get_data(cache=True)
         if request.path.startswith(LOCAL_PREFIX):
             return self._control(request)
-        guard = self._guards.get(service_of(request) or "")
+        service = service_of(request)
+        if service is None and "X-Amz-Signature" not in request.args:
+            return _failure(403, "MissingAuthenticationToken", "The request is not signed.")
+        guard = self._guards.get(service or "")
         return guard.handle(request, self.forward) if guard else self.forward(request)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
