@@ -128,6 +128,11 @@ class Transfer:
         return sum(file.staged.size_bytes for file in self.files)
 
     @property
+    def parts_done(self) -> int:
+        """How many parts have been moved so far, over all files."""
+        return sum(len(file.receipts) for file in self.files)
+
+    @property
     def moved_bytes(self) -> int:
         """How many bytes have been moved so far."""
         return sum(min(len(file.receipts) * file.part_size_bytes, file.staged.size_bytes) for file in self.files)

@@ -96,7 +96,7 @@ class CopySteps:
         An invocation that is killed, for its memory or its time, does not count as an attempt for the engine, which
         would repeat it, and bill it, until the execution's own time is over.
         """
-        parts_done = sum(len(file.receipts) for file in transfer.files)
+        parts_done = transfer.parts_done
         attempts = self.context.table.count_attempt(self.context.rule_name, ticket.attempt, parts_done)
         if attempts > MOST_LEG_ATTEMPTS:
             raise LegNeverEnds(

@@ -19,7 +19,7 @@ from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Adapters, Clock, Fleet, Journal, Record, RuleTable
 
 FIRE_TIMES_SHOWN = 5
-# Two people who create rules in the same second meet here; a third try in a row has never been needed.
+# How often two people who create rules in the same second may get in each other's way before one is told.
 TRIES_TO_REGISTER = 5
 
 

@@ -36,17 +36,16 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
     """
     steps = _Steps.over(context)
     try:
-        scan = engine.step("scan", steps.scan.scan)
+        scan = engine.step("scan", steps.scan.run)
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
         outcomes = _Run(engine, steps, poll, rule).copy_all([Ticket(*values) for values in scan["to_copy"]])
-        report = engine.step("report", lambda: steps.report.finish(rule, scan["decided"], outcomes))
+        report = engine.step("report", partial(steps.report.finish, rule, scan["decided"], outcomes))
     except RuleGone as gone:
         return {"refused": gone.code, "message": gone.message}
     except RdbkeeperError as error:
-        failure = error
-        engine.step("report failure", lambda: steps.report.report_failure(failure))
+        engine.step("report failure", partial(steps.report.report_failure, error))
         raise
     if report["failed"]:
         raise RunFailed(report["line"], hint="The log lines of this run tell the reason for each failed backup.")
@@ -134,9 +133,8 @@ class _Run:
     def _copy_legs(self, ticket: Ticket, transfer: Transfer) -> tuple[Transfer, float]:
         seconds = 0.0
         while not transfer.is_done:
-            parts_done = sum(len(file.receipts) for file in transfer.files)
-            name = f"{ticket.copy_id} from part {parts_done + 1}"
-            if parts_done:
+            name = f"{ticket.copy_id} from part {transfer.parts_done + 1}"
+            if transfer.parts_done:
                 self.engine.renew_invocation(f"renew before {name}")
             leg = self.engine.step(f"copy {name}", partial(self._copy_leg, ticket, transfer))
             transfer = transfer.advance(leg["progress"])
@@ -150,7 +148,7 @@ class _Run:
     def _replace_fragments(self, ticket: Ticket, transfer: Transfer) -> Transfer:
         uploads = self.engine.step(
             f"replace fragments of {ticket.copy_id}",
-            lambda: self.steps.copy.replace_fragments(self.rule, ticket, transfer),
+            partial(self.steps.copy.replace_fragments, self.rule, ticket, transfer),
         )
         return transfer.start_over(uploads)
 
@@ -162,6 +160,6 @@ class _Run:
                 )
             raise error
         record = self.engine.step(
-            f"give up {ticket.copy_id}", lambda: self.steps.copy.give_up(self.rule, ticket, transfer, error)
+            f"give up {ticket.copy_id}", partial(self.steps.copy.give_up, self.rule, ticket, transfer, error)
         )
         return Outcome.from_record(record)

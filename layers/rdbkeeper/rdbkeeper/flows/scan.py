@@ -32,7 +32,7 @@ class ScanStep:
 
     context: RunContext
 
-    def scan(self) -> Record:
+    def run(self) -> Record:
         """Take the lease, tidy up after a run that was cut off, and decide what to copy, with reasons."""
         rule = self.context.table.find_rule(self.context.rule_name)
         if rule is None or rule.state is RuleState.DELETING:
