@@ -109,7 +109,7 @@ def test_a_lease_whose_execution_has_ended_is_taken_over(world: World) -> None:
     assert world.copied_backups() == ["one"]
 
 
-def test_a_run_that_lost_its_lease_stops_before_its_next_write(world: World) -> None:
+def test_a_run_that_lost_its_lease_stops_before_its_next_write_and_leaves_no_upload(world: World) -> None:
     world.add_backup("one")
     put = world.vault.put_part
 
@@ -120,7 +120,7 @@ def test_a_run_that_lost_its_lease_stops_before_its_next_write(world: World) -> 
     world.vault.put_part = lose_the_lease
     with pytest.raises(LeaseLost):
         world.run()
-    assert world.vault.objects == {}
+    assert world.vault.objects == {} and world.vault.uploads == {}
     assert world.table.leases["orders-nightly"] == "somebody else"
 
 
@@ -136,20 +136,6 @@ def test_a_run_that_lost_its_lease_before_a_leg_puts_no_part(world: World) -> No
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.parts_put == 0
-
-
-def test_a_run_that_lost_its_lease_leaves_none_of_its_uploads_open(world: World) -> None:
-    world.add_backup("one")
-    put = world.vault.put_part
-
-    def lose_the_lease(*args: Any) -> object:
-        world.table.leases["orders-nightly"] = "somebody else"
-        return put(*args)
-
-    world.vault.put_part = lose_the_lease
-    with pytest.raises(LeaseLost):
-        world.run()
-    assert world.vault.uploads == {}
 
 
 def test_a_run_that_lost_its_lease_just_before_the_manifest_writes_none(world: World) -> None:

@@ -65,7 +65,7 @@ def _copy_file(
                 puts.append(pool.submit(_put_part, file, number, part, crc64nvme, vault))
                 puts[-1].add_done_callback(partial(_give_back, buffers, buffer))
                 _raise_first_failure(puts)
-        except BaseException:
+        except BaseException:  # whatever ends the leg, what is not being put yet need not be
             for put in puts:
                 put.cancel()
             raise
