@@ -16,9 +16,8 @@ from tests.demo.world import INSTANCES, STACK, World
 from tests.local_cloud.durable import FunctionNeverStartsError
 from tests.local_cloud.front import AddressInUseError
 from tests.local_cloud.redis_server import EngineError, find_server
-from tests.local_cloud.server import LocalCloud
+from tests.local_cloud.server import LOCALSTACK_PORT, LocalCloud
 
-LOCALSTACK_PORT = 4566
 # Which event registers a rule, and the rule's name in it.
 RULES = {"create_rule": "orders-nightly", "create_weekly_rule": "sessions-weekly"}
 

@@ -19,7 +19,7 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.domain.selection import MOST_BACKUPS_PER_RUN
 from tests.fakes.rdb_files import flip_bit, rdb_file
-from tests.flows.world import NIGHT, World
+from tests.flows.world import NIGHT, World, after_each
 
 MEBIBYTE = 1 << 20
 
@@ -61,6 +61,15 @@ def test_the_report_tells_the_run_in_one_line(world: World) -> None:
         "orders-nightly: 1 backup found, 0 already kept, 1 copied (2 files, 50 kB in 1 s), verified, 0 failed; "
         "next run Sun 22 Nov 02:30 Asia/Tokyo"
     )
+
+
+def test_the_backups_are_listed_once_in_an_invocation(world: World) -> None:
+    world.add_backup("one", 0)
+    world.add_backup("two", 1)
+    listings: list[str] = []
+    after_each(world.source, "backups", lambda: listings.append("listed"))
+    world.run()
+    assert listings == ["listed"]
 
 
 def test_every_line_about_a_backup_names_it(world: World) -> None:

@@ -13,7 +13,7 @@ from rdbkeeper.flows.copy import MOST_LEG_ATTEMPTS
 from rdbkeeper.ports import Upload
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file
-from tests.flows.world import World, make_rule
+from tests.flows.world import World, after_each, make_rule
 
 ONE = "redis/orders/20261120T021500Z-one/0001.rdb"
 
@@ -111,13 +111,7 @@ def test_a_lease_whose_execution_has_ended_is_taken_over(world: World) -> None:
 
 def test_a_run_that_lost_its_lease_stops_before_its_next_write_and_leaves_no_upload(world: World) -> None:
     world.add_backup("one")
-    put = world.vault.put_part
-
-    def lose_the_lease(*args: object) -> object:
-        world.table.leases["orders-nightly"] = "somebody else"
-        return put(*args)
-
-    world.vault.put_part = lose_the_lease
+    after_each(world.vault, "put_part", world.steal_lease)
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.objects == {} and world.vault.uploads == {}
@@ -126,13 +120,7 @@ def test_a_run_that_lost_its_lease_stops_before_its_next_write_and_leaves_no_upl
 
 def test_a_run_that_lost_its_lease_before_a_leg_puts_no_part(world: World) -> None:
     world.add_backup("one")
-    remember = world.table.remember_uploads
-
-    def lose_the_lease(*args: Any) -> None:
-        remember(*args)
-        world.table.leases["orders-nightly"] = "somebody else"
-
-    world.table.remember_uploads = lose_the_lease
+    after_each(world.table, "remember_uploads", world.steal_lease)
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.parts_put == 0
@@ -140,13 +128,7 @@ def test_a_run_that_lost_its_lease_before_a_leg_puts_no_part(world: World) -> No
 
 def test_a_run_that_lost_its_lease_just_before_the_manifest_writes_none(world: World) -> None:
     world.add_backup("one")
-    complete = world.vault.complete_upload
-
-    def lose_the_lease(*args: Any) -> None:
-        complete(*args)
-        world.table.leases["orders-nightly"] = "somebody else"
-
-    world.vault.complete_upload = lose_the_lease
+    after_each(world.vault, "complete_upload", world.steal_lease)
     with pytest.raises(LeaseLost):
         world.run()
     assert world.manifests() == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -84,6 +85,10 @@ class World:
         )
         return run_rule(engine, context, POLL)
 
+    def steal_lease(self) -> None:
+        """Let another run hold the rule's lease."""
+        self.table.leases[self.rule.name] = "somebody else"
+
     def manifests(self) -> dict[str, Manifest]:
         return {key: Manifest.from_json(body, key) for key, body in self.vault.objects.items() if "/manifests/" in key}
 
@@ -100,3 +105,15 @@ class World:
         return {
             line.fields["backup"]: line.fields["reason"] for line in self.journal.lines if line.event == "BackupOutcome"
         }
+
+
+def after_each(port: object, method: str, act: Callable[[], object]) -> None:
+    """Let something happen after each call of a port's method."""
+    call = getattr(port, method)
+
+    def call_then_act(*args: object) -> object:
+        answer = call(*args)
+        act()
+        return answer
+
+    setattr(port, method, call_then_act)

@@ -12,9 +12,7 @@ from pathlib import Path
 
 from tests.local_cloud.deploy import DEFAULT_TEMPLATE
 from tests.local_cloud.front import AddressInUseError
-from tests.local_cloud.server import LocalCloud
-
-LOCALSTACK_PORT = 4566
+from tests.local_cloud.server import LOCALSTACK_PORT, LocalCloud
 
 
 def main(arguments: list[str]) -> int:

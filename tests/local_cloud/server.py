@@ -36,6 +36,7 @@ from tests.local_cloud.sandbox_logs import LogEvent
 from tests.local_cloud.scheduler_guard import SchedulerGuard
 
 ACCOUNT_ID = "000000000000"
+LOCALSTACK_PORT = 4566  # where tools that know LocalStack look for it
 # A request that waits for a function waits as long as a function can take, and must not be sent twice.
 _LAMBDA_CONFIG = Config(read_timeout=960, retries={"total_max_attempts": 1})
 _PLACEHOLDER = re.compile(r"<aws\.scheduler\.([a-z-]+)>")

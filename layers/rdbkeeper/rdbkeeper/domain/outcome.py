@@ -52,13 +52,9 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.backup_id} {outcome.status.value}{': ' if facts else ''}{' - '.join(facts)}"
 
 
-def _count(outcomes: Sequence[Outcome], status: Status) -> int:
-    return sum(outcome.status is status for outcome in outcomes)
-
-
 def count_statuses(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """How many backups came to which end; plain data, and small however many backups there are."""
-    return {status.value: count for status in Status if (count := _count(outcomes, status))}
+    return dict(Counter(outcome.status.value for outcome in outcomes))
 
 
 def report_line(

@@ -82,14 +82,16 @@ def _rule(given: _Object, now: datetime) -> Rule:
 
 
 def _cycle(given: _Object) -> Cycle:
-    kind = given.text("kind")
-    cycle = Cycle(
-        kind=kind,
-        time_zone=given.text("time_zone"),
-        at=given.text("at") if kind == "daily" else given.text("at", "00:00") if kind == "weekly" else "00:00",
-        days=given.texts("days") if kind == "weekly" else (),
-        cron=given.text("cron") if kind == "custom" else "",
-    )
+    kind, time_zone = given.text("kind"), given.text("time_zone")
+    match kind:
+        case "daily":
+            cycle = Cycle(kind, time_zone, at=given.text("at"))
+        case "weekly":
+            cycle = Cycle(kind, time_zone, at=given.text("at", "00:00"), days=given.texts("days"))
+        case "custom":
+            cycle = Cycle(kind, time_zone, cron=given.text("cron"))
+        case _:
+            cycle = Cycle(kind, time_zone)  # refuses a kind that it does not know
     given.refuse_the_rest()
     return cycle
 

@@ -8,7 +8,7 @@ from rdbkeeper import __version__
 from rdbkeeper.domain.copy import Level, data_key, manifest_key
 from rdbkeeper.domain.errors import BackupBusy, BackupGone, LegNeverEnds, ObjectExists, RdbkeeperError, RuleGone
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
-from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
 from rdbkeeper.flows.export import Export
 from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
@@ -141,8 +141,7 @@ class CopySteps:
         return outcome.as_record()
 
     def _check_rule_is_wanted(self) -> None:
-        rule = self.context.table.find_rule(self.context.rule_name)
-        if rule is None or rule.state is RuleState.DELETING:
+        if self.context.find_wanted_rule() is None:
             raise RuleGone(
                 f"The rule {self.context.rule_name} was deleted while its run was going.",
                 hint="Nothing more is copied.",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rdbkeeper.domain.backup import Backup
-from rdbkeeper.domain.errors import BackupGone, ExportTimedOut, RdbkeeperError
+from rdbkeeper.domain.errors import ExportTimedOut, RdbkeeperError
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.run_context import RunContext, Ticket
-from rdbkeeper.flows.scan import list_backups
+from rdbkeeper.flows.scan import BackupList
 from rdbkeeper.ports import Record
 
 # Backups are copied oldest first, as the oldest will be the first to expire at its source; but one whose export hangs
@@ -38,17 +38,17 @@ class Export:
         return cls(ticket, Backup.from_record(record["backup"]), datetime.fromisoformat(record["asked_at"]))
 
 
-@dataclass
+@dataclass(frozen=True)
 class ExportSteps:
     """Asks for exports, looks for them, and discards them."""
 
     context: RunContext
-    _listed: dict[str, Backup] = field(default_factory=dict, init=False)
+    backups: BackupList
 
     def request(self, rule: Rule, ticket: Ticket) -> Record:
         """Ask for the backup's files; they become readable minutes later."""
         self.context.renew_lease()
-        backup = self._get_backup(rule, ticket)
+        backup = self.backups.get(rule, ticket)
         self.context.source(rule).request_export(backup, ticket.attempt)
         self.context.log(ticket).info("ExportRequested", f"Asked for the files of {ticket.backup_id}.")
         return Export(ticket, backup, self.context.clock.now()).as_record()
@@ -97,15 +97,3 @@ class ExportSteps:
                 "StagedFilesLeft", f"The staged files stay for now: {error}", reason=error.code
             )
         return {}
-
-    def _get_backup(self, rule: Rule, ticket: Ticket) -> Backup:
-        """The ticket's backup, listed again in a fresh invocation. Raises BackupGone."""
-        if ticket.copy_id not in self._listed:
-            backups = list_backups(self.context, rule)
-            self._listed = {backup.copy_id: backup for backup in backups if backup.taken_at is not None}
-        if ticket.copy_id not in self._listed:
-            raise BackupGone(
-                f"The backup {ticket.backup_id} of {rule.instance} is no longer in the provider's list.",
-                hint="It was deleted or has expired at the source before it could be copied.",
-            )
-        return self._listed[ticket.copy_id]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rdbkeeper.domain.errors import RdbkeeperError
-from rdbkeeper.domain.outcome import Outcome, Status, report_line
+from rdbkeeper.domain.outcome import Outcome, Status, count_statuses, report_line
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Record
@@ -22,13 +22,14 @@ class ReportStep:
         """Log the one line that tells the run, and free the lease."""
         next_fire = next(rule.cycle.fire_times(self.context.clock.now()), None)
         line = report_line(rule.name, decided, outcomes, next_fire, rule.cycle.time_zone)
-        failed = sum(outcome.status is Status.FAILED for outcome in outcomes)
+        counts = count_statuses(outcomes)
+        failed = counts.get(Status.FAILED, 0)
         write = self.context.journal.error if failed else self.context.journal.info
         write(
             "RunFinished",
             line,
             found=sum(decided.values()) + len(outcomes),
-            copied=sum(outcome.status is Status.COPIED for outcome in outcomes),
+            copied=counts.get(Status.COPIED, 0),
             failed=failed,
             size_bytes=sum(outcome.size_bytes for outcome in outcomes),
         )

@@ -18,7 +18,7 @@ from rdbkeeper.flows.export import Export, ExportSteps
 from rdbkeeper.flows.publish import find_rejected
 from rdbkeeper.flows.report import ReportStep
 from rdbkeeper.flows.run_context import RunContext, Ticket
-from rdbkeeper.flows.scan import ScanStep
+from rdbkeeper.flows.scan import BackupList, ScanStep
 from rdbkeeper.ports import Engine, Poll, Record
 
 # A leg leaves this much of its invocation for what is still in flight when its time is over: one part being read and
@@ -63,7 +63,8 @@ class _Steps:
 
     @classmethod
     def over(cls, context: RunContext) -> _Steps:
-        return cls(ScanStep(context), ExportSteps(context), CopySteps(context), ReportStep(context))
+        backups = BackupList(context)
+        return cls(ScanStep(context, backups), ExportSteps(context, backups), CopySteps(context), ReportStep(context))
 
 
 @dataclass(frozen=True)

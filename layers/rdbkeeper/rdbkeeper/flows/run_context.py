@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rdbkeeper.domain.outcome import Outcome, Status, describe
-from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, Source, Upload, Vault
 
@@ -37,6 +37,11 @@ class RunContext:
     def renew_lease(self) -> None:
         """Stay in charge of the rule, at the beginning of each step. Raises LeaseLost."""
         self.table.renew_lease(self.rule_name, self.execution, self.clock.now())
+
+    def find_wanted_rule(self) -> Rule | None:
+        """The rule as it is now, or None when it is gone or being deleted."""
+        rule = self.table.find_rule(self.rule_name)
+        return None if rule is None or rule.state is RuleState.DELETING else rule
 
     def source(self, rule: Rule) -> Source:
         return self.adapters.source(rule.provider)

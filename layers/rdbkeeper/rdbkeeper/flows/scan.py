@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rdbkeeper.domain.backup import Backup
-from rdbkeeper.domain.errors import InstanceNotFound
+from rdbkeeper.domain.errors import BackupGone, InstanceNotFound
 from rdbkeeper.domain.outcome import count_statuses
-from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.selection import select
-from rdbkeeper.flows.run_context import RunContext
+from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.ports import Record
 
 
-def list_backups(context: RunContext, rule: Rule) -> list[Backup]:
-    """Every backup of the rule's instance. Raises InstanceNotFound."""
-    source = context.source(rule)
-    instance = source.find_instance(rule.instance)
-    if instance is None:
-        raise InstanceNotFound(
-            f"Looking for the instance {rule.instance} found none of that name in this region.",
-            hint="If it was deleted, its backups are gone with it and the copies stay; delete the rule.",
-        )
-    return source.backups(instance)
+@dataclass
+class BackupList:
+    """The backups of the rule's instance, listed once in an invocation: the steps of one share what it read."""
+
+    context: RunContext
+    _by_copy_id: dict[str, Backup] = field(default_factory=dict, init=False)
+
+    def read(self, rule: Rule) -> list[Backup]:
+        """List every backup of the instance, in any state. Raises InstanceNotFound."""
+        source = self.context.source(rule)
+        instance = source.find_instance(rule.instance)
+        if instance is None:
+            raise InstanceNotFound(
+                f"Looking for the instance {rule.instance} found none of that name in this region.",
+                hint="If it was deleted, its backups are gone with it and the copies stay; delete the rule.",
+            )
+        backups = source.backups(instance)
+        self._by_copy_id = {backup.copy_id: backup for backup in backups if backup.taken_at is not None}
+        return backups
+
+    def get(self, rule: Rule, ticket: Ticket) -> Backup:
+        """The ticket's backup; in a fresh invocation the list is read again. Raises BackupGone."""
+        if ticket.copy_id not in self._by_copy_id:
+            self.read(rule)
+        if ticket.copy_id not in self._by_copy_id:
+            raise BackupGone(
+                f"The backup {ticket.backup_id} of {rule.instance} is no longer in the provider's list.",
+                hint="It was deleted or has expired at the source before it could be copied.",
+            )
+        return self._by_copy_id[ticket.copy_id]
 
 
 @dataclass(frozen=True)
@@ -31,11 +51,12 @@ class ScanStep:
     """Finds out what there is to copy."""
 
     context: RunContext
+    backups: BackupList
 
     def run(self) -> Record:
         """Take the lease, tidy up after a run that was cut off, and decide what to copy, with reasons."""
-        rule = self.context.table.find_rule(self.context.rule_name)
-        if rule is None or rule.state is RuleState.DELETING:
+        rule = self.context.find_wanted_rule()
+        if rule is None:
             return self._refuse(
                 "RuleGone", f"There is no rule {self.context.rule_name} any more, so nothing is copied."
             )
@@ -44,7 +65,7 @@ class ScanStep:
         self.context.journal.info("RunStarted", f"Scanning the backups of {rule.instance}.")
         for upload in self.context.give_up_uploads(rule, self.context.table.remembered_uploads(rule.name)):
             self.context.journal.warning("UploadAborted", f"An upload of {upload.key} was left open; it is given up.")
-        selection = select(list_backups(self.context, rule), self.context.vault(rule).catalog(rule.place.path))
+        selection = select(self.backups.read(rule), self.context.vault(rule).catalog(rule.place.path))
         for outcome in selection.decided:
             self.context.log_outcome(outcome)
         return {
