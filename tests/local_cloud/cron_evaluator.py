@@ -1,13 +1,14 @@
-"""Reads `cron(...)` as EventBridge Scheduler documents it ("Schedule types in EventBridge Scheduler"), by itself.
+"""Reads `cron(...)` and `rate(...)` as EventBridge Scheduler documents them ("Schedule types"), by itself.
 
 It shares no code with the product, so that the product's preview can be held against it. Where the document leaves a
-form open (a range that runs backwards, a step over a range, LW, 31W), the form is refused.
+form open (a range that runs backwards, a step over a range or beyond its field, LW, 31W), the form is refused.
 """
 
 from __future__ import annotations
 
 import calendar
 import datetime as dt
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _LAST_YEAR = 2199
 _NEAREST_WEEKDAY = re.compile(r"([0-9]{1,2})W")
 _LAST_OF_WEEKDAY = re.compile(r"([1-7]|[A-Z]{3})L")
 _NTH_OF_WEEKDAY = re.compile(r"([1-7]|[A-Z]{3})#([1-5])")
+_RATE = re.compile(r"rate\(([1-9][0-9]{0,8}) (minute|hour|day)(s?)\)")
 
 
 class CronError(ValueError):
@@ -51,6 +53,8 @@ class _Field:
         if slash:
             if not self.takes_steps or "-" in start or not re.fullmatch("[1-9][0-9]*", step):
                 raise CronError(f"{item!r} is no step that the {self.name} field takes.")
+            if int(step) > self.highest - self.lowest + 1:
+                raise CronError(f"The step {item!r} leaves the {self.name} field.")
             first = self.lowest if start == "*" else self.value(start)
             return range(first, self.highest + 1, int(step))
         low, dash, high = item.partition("-")
@@ -80,33 +84,35 @@ class Cron:
     weekday: str
     years: frozenset[int]
 
-    def fires_on(self, date: dt.date) -> bool:
-        """Say whether the expression fires on that day of the calendar."""
-        if date.year not in self.years or date.month not in self.months:
-            return False
-        return self._on_weekday(date) if self.day == "?" else self._on_day(date)
+    def days(self, year: int, month: int) -> list[int]:
+        """Return the days of a month on which the expression fires, in order."""
+        if year not in self.years or month not in self.months:
+            return []
+        return sorted(self._by_day(year, month) if self.weekday == "?" else self._by_weekday(year, month))
 
-    def _on_day(self, date: dt.date) -> bool:
-        last_day = calendar.monthrange(date.year, date.month)[1]
+    def _by_day(self, year: int, month: int) -> set[int]:
+        last_day = calendar.monthrange(year, month)[1]
         if self.day == "L":
-            return date.day == last_day
+            return {last_day}
         nearest = _NEAREST_WEEKDAY.fullmatch(self.day)
         if nearest:
-            return date.day == _nearest_weekday(date.year, date.month, int(nearest[1]))
-        return date.day in _DAY.values(self.day)
+            return {_nearest_weekday(year, month, int(nearest[1]))}
+        return {day for day in _DAY.values(self.day) if day <= last_day}
 
-    def _on_weekday(self, date: dt.date) -> bool:
-        weekday = date.isoweekday() % 7 + 1
-        if self.weekday == "L":
-            return weekday == 7
+    def _by_weekday(self, year: int, month: int) -> set[int]:
+        monday_first = calendar.monthcalendar(year, month)  # weeks of seven days, 0 where they lie outside the month
+
+        def such(weekday: int) -> list[int]:
+            return [week[(weekday - 2) % 7] for week in monday_first if week[(weekday - 2) % 7]]
+
         last = _LAST_OF_WEEKDAY.fullmatch(self.weekday)
         if last:
-            last_day = calendar.monthrange(date.year, date.month)[1]
-            return weekday == _WEEKDAY.value(last[1]) and date.day > last_day - 7
+            return {such(_WEEKDAY.value(last[1]))[-1]}
         nth = _NTH_OF_WEEKDAY.fullmatch(self.weekday)
         if nth:
-            return weekday == _WEEKDAY.value(nth[1]) and (date.day - 1) // 7 + 1 == int(nth[2])
-        return weekday in _WEEKDAY.values(self.weekday)
+            return set(such(_WEEKDAY.value(nth[1]))[int(nth[2]) - 1 : int(nth[2])])
+        weekdays = {7} if self.weekday == "L" else _WEEKDAY.values(self.weekday)
+        return {day for weekday in weekdays for day in such(weekday)}
 
 
 def _nearest_weekday(year: int, month: int, day: int) -> int:
@@ -159,30 +165,67 @@ def _check_weekday(text: str) -> None:
         _WEEKDAY.values(text)
 
 
-def fire_times(expression: str, zone: str, after: dt.datetime, count: int) -> list[dt.datetime]:
+@dataclass(frozen=True)
+class Rate:
+    """A rate that was understood."""
+
+    interval: dt.timedelta
+
+
+def parse_rate(expression: str) -> Rate:
+    """Return what `rate(...)` says; raise CronError where it is not an expression of Scheduler's."""
+    match = _RATE.fullmatch(expression)
+    if not match:
+        raise CronError(f"{expression!r} is not of the form rate(value unit).")
+    if (match[1] == "1") == bool(match[3]):
+        raise CronError(f"{expression!r}: one takes the singular, more than one the plural.")
+    minutes = {"minute": 1, "hour": 60, "day": 24 * 60}[match[2]]
+    return Rate(dt.timedelta(minutes=int(match[1]) * minutes))
+
+
+def fire_times(
+    expression: str, zone: str, after: dt.datetime, count: int, start: dt.datetime | None = None
+) -> list[dt.datetime]:
     """Return the first `count` times (aware, in the zone) later than `after` at which Scheduler fires, or fewer.
 
-    "Daylight savings time on EventBridge Scheduler": a local time that does not exist is skipped, one that comes
-    twice fires once, the first time.
+    A rate needs `start`, the schedule's StartDate: it is the first occurrence, and the others follow at the interval.
+    "Daylight savings time on EventBridge Scheduler": a local time that does not exist is skipped, one that comes twice
+    fires once, the first time.
     """
-    times: list[dt.datetime] = []
-    for time in _walk(parse_cron(expression), ZoneInfo(zone), after):
-        if len(times) == count:
-            break
-        times.append(time)
-    return times
+    place = ZoneInfo(zone)
+    after = after.astimezone(dt.UTC)
+    if expression.startswith("rate("):
+        if start is None:
+            raise ValueError("When a rate fires depends on the StartDate of its schedule.")
+        return [
+            time.astimezone(place) for time in itertools.islice(_beats(parse_rate(expression), start, after), count)
+        ]
+    times = (time for time in _clock_times(parse_cron(expression), place, after) if time > after)
+    return [time.astimezone(place) for time in itertools.islice(times, count)]
 
 
-def _walk(cron: Cron, zone: ZoneInfo, after: dt.datetime) -> Iterator[dt.datetime]:
-    date = after.astimezone(zone).date()
-    while date.year <= _LAST_YEAR:
-        if cron.fires_on(date):
-            for hour in cron.hours:
-                for minute in cron.minutes:
-                    local = dt.datetime.combine(date, dt.time(hour, minute), tzinfo=zone)
-                    exists = local.astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) == local.replace(
-                        tzinfo=None
-                    )
-                    if exists and local.astimezone(dt.UTC) > after.astimezone(dt.UTC):
-                        yield local
-        date += dt.timedelta(days=1)
+def _beats(rate: Rate, start: dt.datetime, after: dt.datetime) -> Iterator[dt.datetime]:
+    passed = max(0, (after - start) // rate.interval + 1)
+    return (start.astimezone(dt.UTC) + number * rate.interval for number in itertools.count(passed))
+
+
+def _clock_times(cron: Cron, zone: ZoneInfo, after: dt.datetime) -> Iterator[dt.datetime]:
+    first = after.astimezone(zone).date()
+    for number in range(first.year * 12 + first.month - 1, (_LAST_YEAR + 1) * 12):
+        year, month = number // 12, number % 12 + 1
+        for day in cron.days(year, month):
+            if (year, month, day) >= (first.year, first.month, first.day):
+                yield from _times_of_day(cron, zone, dt.datetime(year, month, day))  # noqa: DTZ001  # a clock's reading
+
+
+def _times_of_day(cron: Cron, zone: ZoneInfo, midnight: dt.datetime) -> Iterator[dt.datetime]:
+    """Yield the moments (UTC) at which the zone's clocks first show each of the times of that day."""
+    around = (midnight.replace(tzinfo=dt.UTC) + dt.timedelta(days=days) for days in (-2, 3))
+    offsets = {moment.astimezone(zone).utcoffset() or dt.timedelta() for moment in around}
+    for hour in cron.hours:
+        for minute in cron.minutes:
+            wanted = midnight.replace(hour=hour, minute=minute)
+            moments = ((wanted - offset).replace(tzinfo=dt.UTC) for offset in offsets)
+            shown = [moment for moment in moments if moment.astimezone(zone).replace(tzinfo=None) == wanted]
+            if shown:
+                yield min(shown)
