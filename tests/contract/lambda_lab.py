@@ -51,7 +51,8 @@ STEPS = """
         first = context.step(process(), name="first")
         context.wait(Duration.from_seconds(1), name="pause")
         second = context.step(process(), name="second")
-        return {"event": event, "steps": [first, second], "arn": context.lambda_context.invoked_function_arn}
+        arn, colour = context.lambda_context.invoked_function_arn, os.environ.get("COLOUR")
+        return {"event": event, "steps": [first, second], "arn": arn, "colour": colour}
 """
 
 
@@ -75,6 +76,13 @@ def linked_layer() -> bytes:
     return archive.getvalue()
 
 
+# What the functions of these tests do, and what Scheduler does for them.
+ROLE_ACTIONS = {
+    "lambda": ["lambda:*DurableExecution*", "logs:*", "s3:PutObject"],
+    "scheduler": ["lambda:InvokeFunction"],
+}
+
+
 def trust(service: str) -> str:
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -91,9 +99,10 @@ class Lab:
             name: iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust(f"{name}.amazonaws.com"))["Role"]["Arn"]
             for name in ("lambda", "scheduler")
         }
-        allowed = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
-        iam.put_role_policy(RoleName="scheduler", PolicyName="invoke", PolicyDocument=policy)
+        for name, actions in ROLE_ACTIONS.items():
+            allowed = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+            iam.put_role_policy(RoleName=name, PolicyName=name, PolicyDocument=policy)
         self.role, self.scheduler_role = roles["lambda"], roles["scheduler"]
         layer = self.client.publish_layer_version(LayerName="sdk", Content={"ZipFile": linked_layer()})
         self.layer = layer["LayerVersionArn"]

@@ -134,8 +134,19 @@ def test_the_same_name_and_payload_is_the_same_execution_and_another_payload_is_
     )
     assert code_of(lambda: lab.client.delete_durable_execution(DurableExecutionArn=arn)) == "ResourceConflictException"
     lab.client.stop_durable_execution(DurableExecutionArn=arn)
+    assert lab.end(lab.start(f"{pause}:$LATEST", {"x": 1}, **name))["Status"] == "STOPPED"
     lab.client.delete_durable_execution(DurableExecutionArn=arn)
     assert lab.start(f"{pause}:$LATEST", {"x": 2}, **name) != arn
+
+
+def test_an_executions_name_has_64_characters_at_most_and_is_one_functions(lab: Lab, pause: str, steps: str) -> None:
+    name = "n" * 64
+    lab.start(f"{pause}:$LATEST", {}, DurableExecutionName=name)
+    assert code_of(lambda: lab.start(f"{pause}:$LATEST", {}, DurableExecutionName=f"{name}n")) == (
+        "InvalidParameterValueException"
+    )
+    with pytest.raises(ClientError, match="DurableExecutionAlreadyStartedException"):
+        lab.start(f"{steps}:live", {}, DurableExecutionName=name)
 
 
 def test_executions_are_listed_by_status_name_version_and_time(lab: Lab) -> None:
@@ -153,11 +164,12 @@ def test_executions_are_listed_by_status_name_version_and_time(lab: Lab) -> None
         pages = lab.client.get_paginator("list_durable_executions_by_function").paginate(FunctionName=name, **how)
         return [one["DurableExecutionArn"] for page in pages for one in page["DurableExecutions"]]
 
-    assert listed() == [stopped, running, latest]
+    assert listed() == [latest, running, stopped]
+    assert listed(ReverseOrder=True) == [stopped, running, latest]
     assert listed(Statuses=["STOPPED"]) == [stopped]
-    assert listed(Statuses=["STOPPED", "RUNNING"], ReverseOrder=True) == [latest, running, stopped]
+    assert listed(Statuses=["STOPPED", "RUNNING"]) == [latest, running, stopped]
     assert listed(Qualifier="live", Statuses=["RUNNING"], PaginationConfig={"PageSize": 1}) == [running]
-    assert listed(Qualifier="1", PaginationConfig={"PageSize": 1}) == [stopped, running]
+    assert listed(Qualifier="1", PaginationConfig={"PageSize": 1}) == [running, stopped]
     assert listed(DurableExecutionName="latest") == [latest]
     assert listed(StartedAfter=dt.datetime.now(dt.UTC)) == []
     missing = {"FunctionName": "nobody"}
@@ -170,7 +182,7 @@ def test_executions_are_listed_by_status_name_version_and_time(lab: Lab) -> None
 
 
 def test_an_execution_stays_with_its_version_while_the_alias_moves(lab: Lab) -> None:
-    name = lab.make_durable(STEPS)
+    name = lab.make_durable(STEPS, Environment={"Variables": {"COLOUR": "red"}})
     lab.client.create_alias(FunctionName=name, Name="live", FunctionVersion=lab.publish(name))
     arn = lab.start(f"{name}:live")
     wait_until(lambda: len(lab.cloud.functions.processes(name)) == 1)
@@ -178,9 +190,21 @@ def test_an_execution_stays_with_its_version_while_the_alias_moves(lab: Lab) -> 
                        "@durable_execution\ndef handler(event, context): return 'changed'\n")  # fmt: skip
     lab.client.update_function_code(FunctionName=name, ZipFile=other)
     lab.settle(name)
+    lab.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "blue"}})
+    lab.settle(name)
     lab.client.update_alias(FunctionName=name, Name="live", FunctionVersion=lab.publish(name))
     assert json.loads(lab.end(lab.start(f"{name}:live"))["Result"]) == "changed"
-    assert len(json.loads(lab.end(arn)["Result"])["steps"]) == 2
+    ended = json.loads(lab.end(arn)["Result"])
+    assert (len(ended["steps"]), ended["colour"]) == (2, "red")
+
+
+def test_an_execution_whose_version_was_deleted_fails_when_it_is_to_go_on(lab: Lab) -> None:
+    name = lab.make_durable(STEPS)
+    arn = lab.start(f"{name}:{lab.publish(name)}")
+    wait_until(lambda: len(lab.cloud.functions.processes(name)) == 1)
+    lab.client.delete_function(FunctionName=name, Qualifier="1")
+    ended = lab.end(arn)
+    assert (ended["Status"], ended["Error"]["ErrorType"]) == ("FAILED", "ResourceNotFoundException")
 
 
 def test_a_caller_can_wait_for_the_result(lab: Lab, steps: str) -> None:

@@ -72,6 +72,27 @@ def test_retention_can_be_modified_and_tags_are_kept(place: Place) -> None:
     assert tags == [{"Key": "team", "Value": "shop"}, {"Key": "stage", "Value": "test"}]
 
 
+def test_a_status_that_is_set_is_answered_and_keeps_the_instance_as_it_is(place: Place) -> None:
+    place.guard.set_status("orders", "modifying")
+    place.guard.set_status("scratch", "deleting")
+    (group,) = place.cache.describe_replication_groups(ReplicationGroupId="orders")["ReplicationGroups"]
+    statuses = {
+        each["CacheClusterId"]: each["CacheClusterStatus"]
+        for each in place.cache.describe_cache_clusters()["CacheClusters"]
+    }
+    assert group["Status"] == statuses["orders-0001-001"] == "modifying"
+    assert (statuses["scratch"], statuses["sessions-001"]) == ("deleting", "available")
+    for call, code in (
+        (lambda: place.cache.delete_replication_group(ReplicationGroupId="orders"), "InvalidReplicationGroupState"),
+        (lambda: place.cache.delete_cache_cluster(CacheClusterId="scratch"), "InvalidCacheClusterState"),
+    ):
+        assert refused(call)[0] == code
+    for instance in ("orders", "scratch"):
+        place.guard.set_status(instance, None)
+    (group,) = place.cache.describe_replication_groups(ReplicationGroupId="orders")["ReplicationGroups"]
+    assert group["Status"] == "available"
+
+
 def test_a_deleted_group_stops_its_servers_and_loses_only_its_automatic_backups(place: Place) -> None:
     place.cache.create_replication_group(
         ReplicationGroupId="brief",

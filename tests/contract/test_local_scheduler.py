@@ -18,9 +18,13 @@ FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT_ID}:function:stack-rule-orders"
 DAILY = "cron(30 2 * * ? *)"
 
 
+NOW = dt.datetime(2026, 11, 21, 12, 0, tzinfo=dt.UTC)
+
+
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Callable[..., Any]]:
     guard = SchedulerGuard(
+        now=lambda: NOW,
         is_durable=lambda name: name == "stack-rule-orders",
         target_exists=lambda name, qualifier: name == "stack-rule-orders" and qualifier in (None, "live", "1"),
     )
@@ -178,14 +182,80 @@ def test_a_repeated_create_under_one_token_succeeds_again(scheduler: Any, group:
 
 
 def test_an_update_resets_what_it_does_not_say(scheduler: Any, group: str, role: str) -> None:
-    scheduler.create_schedule(**a_schedule(group, role, State="DISABLED", Description="mine"))
+    mine = {"State": "DISABLED", "Description": "mine", "ActionAfterCompletion": "DELETE"}
+    scheduler.create_schedule(**a_schedule(group, role, **mine))
     changed = a_schedule(group, role)
     del changed["ScheduleExpressionTimezone"]
     scheduler.update_schedule(**changed)
     kept = scheduler.get_schedule(GroupName=group, Name="orders")
     assert (kept["State"], kept["ScheduleExpressionTimezone"]) == ("ENABLED", "UTC")
-    assert kept.get("Description") is None
+    assert kept["ActionAfterCompletion"] == "NONE"
+    assert "Description" not in kept
     refused(scheduler.update_schedule, "ResourceNotFoundException", **a_schedule(group, role, Name="none"))
+
+
+def test_every_update_moves_the_date_that_listing_and_reading_show(scheduler: Any, group: str, role: str) -> None:
+    scheduler.create_schedule(**a_schedule(group, role, State="DISABLED"))
+    seen = [scheduler.get_schedule(GroupName=group, Name="orders")["LastModificationDate"]]
+    for _ in range(3):
+        scheduler.update_schedule(**a_schedule(group, role))
+        (listed,) = scheduler.list_schedules(GroupName=group)["Schedules"]
+        kept = scheduler.get_schedule(GroupName=group, Name="orders")
+        assert listed["LastModificationDate"] == kept["LastModificationDate"] > seen[-1]
+        seen.append(kept["LastModificationDate"])
+    assert kept["CreationDate"] == listed["CreationDate"] <= seen[0]
+
+
+def test_a_listing_has_the_summary_of_each_schedule_in_pages(scheduler: Any, group: str, role: str) -> None:
+    for name in ("orders", "sessions", "users"):
+        scheduler.create_schedule(**a_schedule(group, role, Name=name))
+    scheduler.create_schedule(**a_schedule(group, role, Name="paused", State="DISABLED"))
+    pages = list(scheduler.get_paginator("list_schedules").paginate(GroupName=group, PaginationConfig={"PageSize": 3}))
+    assert [len(page["Schedules"]) for page in pages] == [3, 1]
+    listed = [one for page in pages for one in page["Schedules"]]
+    assert [one["Name"] for one in listed] == ["orders", "sessions", "users", "paused"]
+    assert set(listed[0]) == {
+        "Arn", "CreationDate", "GroupName", "LastModificationDate", "Name", "State", "Target",
+    }  # fmt: skip
+    assert listed[0]["Target"] == {"Arn": f"{FUNCTION}:live"}
+    (paused,) = scheduler.list_schedules(GroupName=group, State="DISABLED")["Schedules"]
+    assert paused["Name"] == "paused"
+    (users,) = scheduler.list_schedules(GroupName=group, NamePrefix="us")["Schedules"]
+    assert users["Name"] == "users"
+
+
+def test_a_listing_that_cannot_be_is_refused(scheduler: Any, group: str) -> None:
+    refused(scheduler.list_schedules, "ResourceNotFoundException", GroupName="none")
+    refused(scheduler.list_schedules, "ValidationException", GroupName=group, NextToken="made up")
+    refused(scheduler.list_schedules, "ValidationException", GroupName=group, MaxResults=101)
+
+
+def test_a_rate_starts_when_it_is_said_and_not_more_than_five_minutes_ago(
+    scheduler: Any, group: str, role: str
+) -> None:
+    start = NOW + dt.timedelta(hours=3)
+    rate = a_schedule(group, role, ScheduleExpression="rate(6 hours)", StartDate=start)
+    scheduler.create_schedule(**rate)
+    assert scheduler.get_schedule(GroupName=group, Name="orders")["StartDate"] == start
+    scheduler.update_schedule(**{**rate, "StartDate": NOW - dt.timedelta(minutes=4)})
+    late = {**rate, "StartDate": NOW - dt.timedelta(minutes=6)}
+    assert "5 minutes" in refused(scheduler.update_schedule, "ValidationException", **late)
+    refused(scheduler.create_schedule, "ValidationException", **{**late, "Name": "late"})
+    refused(scheduler.update_schedule, "ValidationException", **{**rate, "EndDate": start})
+    without = a_schedule(group, role, ScheduleExpression="rate(6 hours)")
+    scheduler.update_schedule(**without)
+    assert "StartDate" not in scheduler.get_schedule(GroupName=group, Name="orders")
+
+
+def test_a_managed_policy_lets_a_role_invoke_too(cloud: Callable[..., Any], scheduler: Any, group: str) -> None:
+    iam = cloud("iam")
+    role = make_role(cloud, {}, invokes="arn:aws:lambda:us-east-1:000000000000:function:other")
+    refused(scheduler.create_schedule, "ValidationException", **a_schedule(group, role))
+    allowed = [{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": f"{FUNCTION}:live"}]
+    document = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+    policy = iam.create_policy(PolicyName=f"policy-{uuid.uuid4()}", PolicyDocument=document)["Policy"]["Arn"]
+    iam.attach_role_policy(RoleName=role.rpartition("/")[2], PolicyArn=policy)
+    scheduler.create_schedule(**a_schedule(group, role))
 
 
 # -- cron

@@ -29,7 +29,7 @@ def _get_permission(bucket: FakeBucket, action: str, resource: str) -> Any:
     document["Statement"] = [statement for statement in document["Statement"] if _applies(statement)]
     if not document["Statement"]:
         return PermissionResult.NEUTRAL
-    return IAMPolicy(document).is_action_permitted(action, resource)
+    return IAMPolicy(json.dumps(document)).is_action_permitted(action, resource)
 
 
 def _applies(statement: dict[str, Any]) -> bool:

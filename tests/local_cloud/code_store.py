@@ -41,6 +41,13 @@ class CodeStore:
         else:
             raise invalid("Code: ZipFile, or S3Bucket and S3Key, must be given; images cannot run here.")
 
+    def check_layers(self, arns: list[str]) -> None:
+        """Raise when one of these is not a layer's version; moto looks when the rest is changed already."""
+        backend = lambda_backends[self._account_id][self._region]
+        for arn in arns:
+            if arn.count(":") != 7 or backend.layers_versions_by_arn(arn) is None:
+                raise invalid(f"Layer version {arn} does not exist.")
+
     def _stored(self, bucket: str, key: str) -> bytes:
         found = s3_backends[self._account_id]["aws"].buckets.get(bucket)
         stored = found.keys.get(key) if found else None

@@ -66,6 +66,15 @@ class DurableSettings:
     retention_days: int
 
 
+@dataclass(frozen=True)
+class _Start:
+    """What began under a name."""
+
+    arn: str
+    function_name: str
+    payload: bytes
+
+
 def _quiet_runner() -> None:
     """Let the runner report its own faults only: it logs every failed execution as an error."""
 
@@ -208,7 +217,8 @@ class DurableExecutions:
         self.executor = _Executor(self.store, self._scheduler, self._invoker, region)
         self._scheduler.start()
         self._lock = threading.Lock()
-        self._names: dict[tuple[str, str], tuple[str, bytes]] = {}
+        # "Execution names must be unique within your account and region."
+        self._names: dict[str, _Start] = {}
         self._settings: dict[str, DurableSettings] = {}
 
     def start(
@@ -219,16 +229,16 @@ class DurableExecutions:
         if not _EXECUTION_NAME.fullmatch(name):
             raise invalid(f"{name!r} cannot name an execution: 1 to 64 of A-Z, a-z, 0-9, - and _ can.")
         with self._lock:
-            known = self._names.get((function_name, name))
+            known = self._names.get(name)
             if known is not None:
-                if known[1] != payload:
+                if (known.function_name, known.payload) != (function_name, payload):
                     raise LambdaError(
                         "DurableExecutionAlreadyStartedException",
-                        f"Execution {name} of {function_name} was started with another payload: {known[0]}.",
+                        f"An execution {name} was started with another payload or of another function: {known.arn}.",
                     )
-                return known[0]
+                return known.arn
             arn = self._start(function_name, version, name, payload, settings)
-            self._names[function_name, name] = (arn, payload)
+            self._names[name] = _Start(arn, function_name, payload)
             self._settings[arn] = settings
         return arn
 
@@ -254,7 +264,7 @@ class DurableExecutions:
     def delete(self, arn: str) -> None:
         """Forget a closed execution; its name is free again."""
         with self._lock:
-            self._names = {key: value for key, value in self._names.items() if value[0] != arn}
+            self._names = {name: start for name, start in self._names.items() if start.arn != arn}
             self._settings.pop(arn, None)
             self.store.remove(arn)
 

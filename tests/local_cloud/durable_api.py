@@ -16,6 +16,7 @@ from werkzeug.wrappers import Request, Response
 
 from tests.local_cloud.durable import CLOSED_STATUSES, DurableExecutions
 from tests.local_cloud.lambda_api import LambdaError, bytes_answer, conflict, invalid, json_body, not_found
+from tests.local_cloud.paging import BadTokenError, cut_page
 
 _DEFAULT_PAGE = 100
 _MAX_PAGE = 1000
@@ -66,14 +67,17 @@ class DurableApi:
             and (not statuses or execution.current_status().value in statuses)
             and _is_between(execution, asked.get("StartedAfter"), asked.get("StartedBefore"))
         ]
-        matches.sort(key=_started_at, reverse=asked.get("ReverseOrder") == "true")
-        start = int(asked.get("Marker") or 0)
-        end = start + _page_size(request)
-        page = [
+        # The newest comes first, unless ReverseOrder is true ("ListDurableExecutionsByFunction").
+        matches.sort(key=_started_at, reverse=asked.get("ReverseOrder") != "true")
+        try:
+            page = cut_page(matches, asked.get("Marker"), _page_size(request))
+        except BadTokenError as error:
+            raise invalid(f"Marker: {error}") from error
+        shown = [
             ExecutionSummary.from_execution(one, one.current_status().value, self._executions.region).to_dict()
-            for one in matches[start:end]
+            for one in page.items
         ]
-        return _answer({"DurableExecutions": page} | ({"NextMarker": str(end)} if end < len(matches) else {}))
+        return _answer({"DurableExecutions": shown} | ({"NextMarker": page.next_token} if page.next_token else {}))
 
     def _get(self, request: Request, arn: str) -> Response:
         status = self._executions.status(arn)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import re
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -19,11 +18,13 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Request, Response
 
+from tests.local_cloud.permissions.calls import signer_of
+from tests.local_cloud.permissions.gate import Gate
+
 Forward = Callable[[Request], Response]
 
 HOST = "127.0.0.1"
 LOCAL_PREFIX = "/_local/"
-_SCOPE = re.compile(r"(?:Credential=|^)[^/,\s]+/\d{8}/(?P<scope>[^,\s]+)/aws4_request")
 _log = logging.getLogger(__name__)
 
 
@@ -40,9 +41,8 @@ class AddressInUseError(Exception):
 
 def service_of(request: Request) -> str | None:
     """Return the service that a request was signed for, None when it is not signed."""
-    credential = request.headers.get("Authorization") or request.args.get("X-Amz-Credential") or ""
-    found = _SCOPE.search(credential)
-    return found["scope"].split("/")[-1].lower() if found else None
+    signer = signer_of(request)
+    return signer.service if signer else None
 
 
 def with_body(request: Request, body: bytes) -> Request:
@@ -67,6 +67,7 @@ class Front:
         self._guards = guards
         self._control = control
         self._account_id = account_id
+        self._gate = Gate(account_id)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def forward(self, request: Request) -> Response:
@@ -87,7 +88,10 @@ class Front:
         service = service_of(request)
         if service is None and "X-Amz-Signature" not in request.args:
             return _failure(403, "MissingAuthenticationToken", "The request is not signed.")
-        guard = self._guards.get(service or "")
+        return self._gate.pass_on(request, lambda: self._serve(request, service or ""))
+
+    def _serve(self, request: Request, service: str) -> Response:
+        guard = self._guards.get(service)
         return guard.handle(request, self.forward) if guard else self.forward(request)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.local_cloud.permissions.gate import permitted_sink
 from tests.local_cloud.sandbox import (
     DRAIN_S,
     Invocation,
@@ -76,6 +77,7 @@ class Functions:
         self._lock = threading.Lock()
         self._idle: list[Sandbox] = []
         self._busy: list[Sandbox] = []
+        self._in_background: list[str] = []
         self._closed = False
 
     def invoke(self, program: Program, invocation: Invocation) -> Outcome:
@@ -103,10 +105,24 @@ class Functions:
         """Run the handler once without waiting for it; what became of it is in the log and in `failures`."""
 
         def run() -> None:
-            with contextlib.suppress(ClosedError):
-                self.invoke(program, invocation)
+            try:
+                with contextlib.suppress(ClosedError):
+                    self.invoke(program, invocation)
+            finally:
+                with self._lock:
+                    self._in_background.remove(program.name)
 
+        with self._lock:
+            self._in_background.append(program.name)
         threading.Thread(target=run, name=f"event for {program.name}", daemon=True).start()
+
+    def wait_until_idle(self, function_name: str, timeout_s: float = 60.0) -> None:
+        """Return when none of a function's invocations in the background is left; raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while function_name in self._in_background:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{function_name} still runs in the background after {timeout_s:g} s.")
+            time.sleep(0.01)
 
     def _note_end(self, sandbox: Sandbox, invocation: Invocation, outcome: Outcome, duration_ms: float) -> None:
         status, reason = "success", ""
@@ -172,7 +188,8 @@ class Functions:
             task_dir = self._files.task_dir(program.code)
             opt_dir = self._files.opt_dir(program.layers)
             home = self.folder / "home" / uuid.uuid4().hex
-            log = LogStream(program.logging, program.version, self._sink, self.lost_logs)
+            sink = permitted_sink(program.role, program.region, self._sink)
+            log = LogStream(program.logging, program.version, sink, self.lost_logs)
             sandbox = Sandbox(program, home, task_dir, opt_dir, self._endpoint_url, log)
             self._busy.append(sandbox)
             return sandbox

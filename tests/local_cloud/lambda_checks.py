@@ -49,6 +49,27 @@ _VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 _ALIAS = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,128}")
 _VERSION = re.compile(r"\$LATEST|[0-9]+")
+_TAG = re.compile(r"[\w\s.:/=+@-]*")
+MAX_TAGS = 50
+# What a function's configuration may say; another field would be taken here and have no effect.
+_CHANGEABLE = frozenset(
+    {
+        "Description",
+        "DurableConfig",
+        "Environment",
+        "EphemeralStorage",
+        "Handler",
+        "KMSKeyArn",
+        "Layers",
+        "LoggingConfig",
+        "MemorySize",
+        "Role",
+        "Runtime",
+        "Timeout",
+        "TracingConfig",
+    }
+)
+_OF_NEW = _CHANGEABLE | {"Architectures", "Code", "FunctionName", "PackageType", "Publish", "Tags"}
 _APPLICATION_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
 
@@ -60,13 +81,45 @@ def check_new_function(body: dict[str, Any]) -> None:
     for field in ("Role", "Handler", "Runtime"):
         if not body.get(field):
             raise invalid(f"{field} is missing; a function from a zip archive needs it.")
-    check_configuration(body)
+    _refuse_unknown(body, _OF_NEW)
+    _check_choice(body, "PackageType", ("Zip",))
+    check_architectures(body)
+    check_tags(body.get("Tags") or {})
+    _check_configuration(body)
     if "DurableConfig" in body:
         check_durable_config(body["DurableConfig"], body["Runtime"])
 
 
-def check_configuration(body: dict[str, Any]) -> None:
-    """Raise when a field of a function's configuration, as far as it is given, cannot be."""
+def check_changes(body: dict[str, Any]) -> None:
+    """Raise when the service would refuse these changes to a function's configuration."""
+    _refuse_unknown(body, _CHANGEABLE | {"RevisionId"})
+    _check_configuration(body)
+
+
+def check_architectures(body: dict[str, Any]) -> None:
+    """Raise when the processors that the code is for, as far as they are given, cannot be."""
+    if "Architectures" in body and body["Architectures"] not in (["x86_64"], ["arm64"]):
+        raise invalid(f"Architectures {body['Architectures']!r} is neither [x86_64] nor [arm64].")
+
+
+def check_tags(tags: dict[str, str]) -> None:
+    """Raise when these cannot be a function's tags."""
+    if len(tags) > MAX_TAGS:
+        raise invalid(f"Tags: {len(tags)} are given, a function can have {MAX_TAGS}.")
+    for key, value in tags.items():
+        if not (1 <= len(key) <= 128 and len(value) <= 256 and _TAG.fullmatch(key) and _TAG.fullmatch(value)):
+            raise invalid(f"Tags: {key!r} with the value {value!r} cannot be a tag.")
+        if key.lower().startswith("aws:"):
+            raise invalid(f"Tags: {key!r} begins with aws:, which only AWS's own do.")
+
+
+def _refuse_unknown(body: dict[str, Any], known: Collection[str]) -> None:
+    unknown = sorted(set(body) - set(known))
+    if unknown:
+        raise invalid(f"The local cloud keeps no {', '.join(unknown)} of a function. Teach it, or leave that out.")
+
+
+def _check_configuration(body: dict[str, Any]) -> None:
     runtime = body.get("Runtime")
     if runtime is not None and runtime not in RUNTIMES:
         raise invalid(f"Runtime {runtime!r} is none of {', '.join(RUNTIMES)}.")
@@ -78,12 +131,17 @@ def check_configuration(body: dict[str, Any]) -> None:
         raise invalid("Description has more than 256 characters.")
     if len(body.get("Layers") or ()) > 5:
         raise invalid("Layers: a function can have five.")
+    _check_choice(body.get("TracingConfig") or {}, "Mode", ("Active", "PassThrough"))
+    _check_range(body.get("EphemeralStorage") or {}, "Size", 512, 10_240)
     _check_environment((body.get("Environment") or {}).get("Variables") or {})
     _check_logging(body.get("LoggingConfig") or {})
 
 
 def check_durable_config(config: dict[str, Any], runtime: str) -> None:
     """Raise when these durable settings cannot be."""
+    unknown = set(config) - {"ExecutionTimeout", "RetentionPeriodInDays"}
+    if unknown:
+        raise invalid(f"DurableConfig: the local cloud keeps no {', '.join(sorted(unknown))}.")
     if runtime not in DURABLE_RUNTIMES:
         raise invalid(f"DurableConfig: functions of {runtime} cannot be durable, {', '.join(DURABLE_RUNTIMES)} can.")
     if "ExecutionTimeout" not in config:
@@ -98,6 +156,15 @@ def check_alias(name: object, version: object) -> None:
         raise invalid(f"Alias {name!r}: letters, digits, - and _ can be, but not digits alone.")
     if version is not None and not _VERSION.fullmatch(str(version)):
         raise invalid(f"FunctionVersion {version!r} is neither a version's number nor $LATEST.")
+
+
+def page_size(asked: str | None, most: int) -> int:
+    """Return how many items a page gets when so many were asked for; raises when that is no number of items."""
+    if asked is None:
+        return most
+    if not asked.isdigit() or not 1 <= int(asked) <= 10_000:
+        raise invalid(f"MaxItems is {asked}; 1 to 10,000 can be.")
+    return min(int(asked), most)
 
 
 def check_archive(archive: bytes) -> None:

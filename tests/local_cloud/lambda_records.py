@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.local_cloud.lambda_api import LATEST, LambdaError, conflict, not_found
+from tests.local_cloud.sandbox import Program
 
 # The service takes seconds; any time at all shows who does not wait.
 SETTLING_S = 0.3
@@ -21,15 +22,18 @@ class Snapshot:
     durable: Mapping[str, Any] | None
     logging: Mapping[str, str]
     active_at: float
+    # What was published, so that it can be told whether anything has changed since; empty for what never was.
+    fingerprint: str = ""
     revision_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
     def state(self) -> str:
         return "Active" if time.monotonic() >= self.active_at else "Pending"
 
-    def published(self) -> Snapshot:
+    def published(self, fingerprint: str) -> Snapshot:
         """Return the same settings as a version that becomes active in a moment."""
-        return replace(self, active_at=time.monotonic() + SETTLING_S, revision_id=str(uuid.uuid4()))
+        active_at = time.monotonic() + SETTLING_S
+        return replace(self, active_at=active_at, fingerprint=fingerprint, revision_id=str(uuid.uuid4()))
 
     def changed(self, durable: Mapping[str, Any] | None, logging: Mapping[str, str]) -> Snapshot:
         """Return these settings with others, under a new revision."""
@@ -44,8 +48,8 @@ class FunctionRecord:
     latest: Snapshot
     versions: dict[str, Snapshot] = field(default_factory=dict)
     updated_at: float = 0.0
-    # Whether anything was changed since the newest version was published.
-    is_changed: bool = True
+    # What ran before the update that is in progress: until that has ended, it is still what runs.
+    replaced: Program | None = None
 
     def snapshot(self, version: str) -> Snapshot:
         """Return the settings of a version."""
@@ -74,10 +78,10 @@ class FunctionRecord:
                 f"Function {self.name} has revision {self.latest.revision_id}, not {expected}. Read it again.",
             )
 
-    def update(self, latest: Snapshot) -> None:
+    def update(self, latest: Snapshot, replaced: Program) -> None:
         """Take new settings; for a moment the update is in progress."""
         self.latest = latest
-        self.is_changed = True
+        self.replaced = replaced
         self.updated_at = time.monotonic() + SETTLING_S
 
     def describe(self, config: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,14 +95,18 @@ class Registry:
         return f"arn:aws:lambda:{self._region}:{self._account_id}:function:{name}"
 
     def program(self, name: str, version: str) -> Program:
-        """Return all that running a version needs."""
-        snapshot = self.record(name).snapshot(version)
+        """Return all that running a version needs, which during an update is what was there before it."""
+        record = self.record(name)
+        if version == LATEST and record.is_updating and record.replaced is not None:
+            return record.replaced
+        snapshot = record.snapshot(version)
         function = self.moto_function(name, version)
         logging = snapshot.logging
         return Program(
             name=name,
             version=version,
             revision_id=snapshot.revision_id,
+            role=str(function.role),
             handler=str(function.handler),
             runtime=str(function.run_time),
             region=self._region,
@@ -126,13 +131,28 @@ class Registry:
         """Return a function's published versions, the newest last."""
         return [one for one in self.backend.list_versions_by_function(name) if str(one.version) != LATEST]
 
-    def adopt_version(self, version: LambdaFunction) -> None:
-        """Keep a version that moto has just published, under a number that was never used."""
-        record = self.record(version.function_name)
-        number = max(int(version.version), self._highest_version.get(record.name, 0) + 1)
-        self._highest_version[record.name] = number
+    def fingerprint(self, name: str) -> str:
+        """Return what tells a function's code and settings, as they are now, from any others."""
+        function, snapshot = self.moto_function(name, LATEST), self.record(name).latest
+        described = function.get_configuration()
+        passing = ("FunctionArn", "LastModified", "LastUpdateStatus", "State", "Version")
+        settings = {key: value for key, value in described.items() if key not in passing}
+        kept = {"durable": dict(snapshot.durable or {}), "logging": dict(snapshot.logging)}
+        return json.dumps(settings | kept, sort_keys=True)
+
+    def publish(self, name: str, description: str) -> LambdaFunction:
+        """Return a new version of what the function is now, or its newest one when nothing has changed since."""
+        published, fingerprint, record = self.published(name), self.fingerprint(name), self.record(name)
+        if published and record.snapshot(str(published[-1].version)).fingerprint == fingerprint:
+            return published[-1]
+        # moto keeps its own account of what has changed, which leaves out settings that are kept here.
+        self.moto_function(name, LATEST).code_or_config_updated = True
+        version = self.backend.publish_version(name, description)
+        assert version is not None  # the function exists
+        number = max(int(version.version), self._highest_version.get(name, 0) + 1)
+        self._highest_version[name] = number
         version.set_version(number)
         # moto looks here when it deletes the function, under the ARN that the version has by then.
         self.backend._lambdas._arns[version.function_arn] = version
-        record.versions[str(number)] = record.latest.published()
-        record.is_changed = False
+        record.versions[str(number)] = record.latest.published(fingerprint)
+        return version

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.local_cloud.leftovers import forget_process, keep_process
+from tests.local_cloud.permissions.roles import access_key_of
 from tests.local_cloud.sandbox_logs import LoggingSettings, LogStream
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -37,6 +38,7 @@ class Program:
     name: str
     version: str
     revision_id: str
+    role: str  # its ARN
     handler: str
     runtime: str
     region: str
@@ -179,7 +181,7 @@ def _environment(program: Program, home: Path, task_dir: Path, endpoint_url: str
     logging = program.logging
     from_lambda = {
         "_HANDLER": program.handler,
-        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_ACCESS_KEY_ID": access_key_of(program.role),
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_SESSION_TOKEN": "test",
         "AWS_REGION": program.region,

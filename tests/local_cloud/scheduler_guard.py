@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import threading
@@ -9,10 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from moto.scheduler.models import EventBridgeSchedulerBackend, scheduler_backends
+from moto.scheduler.models import EventBridgeSchedulerBackend, Schedule, scheduler_backends
 from werkzeug.wrappers import Request, Response
 
 from tests.local_cloud.front import Forward, with_body
+from tests.local_cloud.paging import BadTokenError, cut_page
 from tests.local_cloud.scheduler_roles import check_role
 from tests.local_cloud.scheduler_rules import FunctionTarget, SchedulerError, check_name, check_schedule, invalid
 
@@ -20,6 +22,11 @@ _REGION = re.compile(r"Credential=[^/,\s]+/\d{8}/([a-z0-9-]+)/scheduler/")
 # What UpdateSchedule sets where the request says nothing ("UpdateSchedule" in the API reference: it replaces all).
 _DEFAULTS = {"State": "ENABLED", "ScheduleExpressionTimezone": "UTC", "ActionAfterCompletion": "NONE"}
 
+_PAGE = 100
+# A millisecond: what a date of this service tells apart.
+_TICK_S = 0.001
+
+Now = Callable[[], dt.datetime]
 IsDurable = Callable[[str], bool]
 TargetExists = Callable[[str, str | None], bool]
 
@@ -36,7 +43,7 @@ class SchedulerGuard:
     """Answers every request to Scheduler.
 
     `is_durable(function_name)` and `target_exists(function_name, qualifier)` ask Lambda's stand-in about a target; a
-    question that cannot be asked counts as answered well. `check_roles=False` takes any role.
+    question that cannot be asked counts as answered well. `check_roles=False` takes any role. `now` is the clock.
     """
 
     def __init__(
@@ -46,11 +53,13 @@ class SchedulerGuard:
         target_exists: TargetExists | None = None,
         *,
         check_roles: bool = True,
+        now: Now = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._account_id = account_id
         self._is_durable = is_durable
         self._target_exists = target_exists
         self._check_roles = check_roles
+        self._now = now
         self._lock = threading.RLock()
         self._answered: dict[tuple[str, str, str, str], _Answered] = {}
 
@@ -61,13 +70,35 @@ class SchedulerGuard:
             with self._lock:
                 if collection == "schedules" and name:
                     return self._on_schedule(name, request, forward)
+                if collection == "schedules" and request.method == "GET":
+                    return self._list(request)
                 if collection == "schedule-groups" and name:
                     return self._on_group(name, request, forward)
             return forward(request)
         except SchedulerError as error:
-            response = Response(json.dumps({"Message": error.message}), error.status, content_type="application/json")
+            response = _json_answer({"Message": error.message}, error.status)
             response.headers["x-amzn-ErrorType"] = error.code
             return response
+
+    def _list(self, request: Request) -> Response:
+        asked = request.args
+        _check_size(asked.get("MaxResults"))
+        if "ScheduleGroup" in asked:
+            self._get_group(request, asked["ScheduleGroup"])
+        found = [
+            schedule
+            for group in self._backend(request).schedule_groups.values()
+            for schedule in group.schedules.values()
+            if asked.get("ScheduleGroup") in (None, group.name)
+            and asked.get("State") in (None, schedule.state)
+            and schedule.name.startswith(asked.get("NamePrefix", ""))
+        ]
+        try:
+            page = cut_page(found, asked.get("NextToken"), int(asked.get("MaxResults", _PAGE)))
+        except BadTokenError as error:
+            raise invalid(f"NextToken: {error}") from error
+        following = {"NextToken": page.next_token} if page.next_token else {}
+        return _json_answer({"Schedules": [_summary(one) for one in page.items]} | following)
 
     def _on_schedule(self, name: str, request: Request, forward: Forward) -> Response:
         if request.method in ("POST", "PUT"):
@@ -99,7 +130,7 @@ class SchedulerGuard:
     def _write(self, name: str, request: Request, forward: Forward) -> Response:
         body = _body_of(request)
         group = body.get("GroupName", "default")
-        target = check_schedule(name, body)
+        target = check_schedule(name, body, self._now())
         self._get_group(request, group)
         token = body.get("ClientToken")
         key = (request.method, group, name, str(token))
@@ -110,9 +141,19 @@ class SchedulerGuard:
             group_arn = self._backend(request).schedule_groups[group].arn
             check_role(self._account_id, body["Target"]["RoleArn"], group_arn, target.arn)
         self._check_conflict(request, group, name)
-        response = forward(with_body(request, json.dumps({**_DEFAULTS, **body}).encode()))
+        response = self._keep(request, group, name, {**_DEFAULTS, **body}, forward)
         if response.status_code == 200 and token is not None:
             self._answered[key] = _Answered(body, response.get_data())
+        return response
+
+    def _keep(self, request: Request, group: str, name: str, schedule: Mapping[str, Any], forward: Forward) -> Response:
+        kept = self._backend(request).schedule_groups[group].schedules
+        changed_at = kept[name].last_modified_date if name in kept else 0.0
+        response = forward(with_body(request, json.dumps(schedule).encode()))
+        if response.status_code == 200:
+            # moto leaves this one out of an update.
+            kept[name].action_after_completion = schedule["ActionAfterCompletion"]
+            kept[name].last_modified_date = max(kept[name].last_modified_date, changed_at + _TICK_S)
         return response
 
     def _answer_again(self, key: tuple[str, str, str, str], body: Mapping[str, Any]) -> Response:
@@ -150,6 +191,21 @@ class SchedulerGuard:
     def _forget(self, group: str, name: str) -> None:
         """Let a schedule of that name be made anew under any token."""
         self._answered = {key: kept for key, kept in self._answered.items() if key[1:3] != (group, name)}
+
+
+def _summary(schedule: Schedule) -> dict[str, Any]:
+    shown = schedule.to_dict(short=True)
+    fields = ("Arn", "CreationDate", "GroupName", "LastModificationDate", "Name", "State", "Target")
+    return {field: shown[field] for field in fields}
+
+
+def _check_size(asked: str | None) -> None:
+    if asked is not None and not (asked.isdigit() and 1 <= int(asked) <= _PAGE):
+        raise invalid(f"MaxResults is {asked}; 1 to {_PAGE} can be.")
+
+
+def _json_answer(data: object, status: int = 200) -> Response:
+    return Response(json.dumps(data), status, content_type="application/json")
 
 
 def _body_of(request: Request) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def check_role(account_id: str, role_arn: str, group_arn: str, function_arn: str
     trust = role.assume_role_policy_document if role else "{}"
     if not any(_lets_scheduler_in(statement, facts) for statement in _statements(trust)):
         raise invalid(_CANNOT_ASSUME)
-    documents = role.policies.values() if role else ()
+    documents = _documents(role) if role else ()
     if not any(_allows(statement, function_arn) for document in documents for statement in _statements(document)):
         raise invalid(f"The role {role_arn} may not lambda:InvokeFunction {function_arn}.")
 
@@ -38,6 +38,13 @@ def _find_role(account_id: str, role_arn: str) -> Role | None:
         return iam_backends[account_id]["aws"].get_role_by_arn(role_arn)
     except NotFoundException:
         return None
+
+
+def _documents(role: Role) -> Iterator[str]:
+    """Yield the role's own policies and the present version of each managed one."""
+    yield from role.policies.values()
+    for policy in role.managed_policies.values():
+        yield from (version.document for version in policy.versions if version.version_id == policy.default_version_id)
 
 
 def _statements(document: str) -> Iterator[Mapping[str, Any]]:

@@ -29,6 +29,7 @@ _NO_ZONES = {"localtime", "posixrules", "Factory"}
 _MAX_EXPRESSION = 256
 _MAX_TIME_ZONE = 50
 _MAX_DESCRIPTION = 512
+_LATEST_START = dt.timedelta(minutes=5)
 
 
 class SchedulerError(Exception):
@@ -61,8 +62,8 @@ def check_name(what: str, name: str) -> None:
         raise invalid(f"{what} {name!r} must have 1 to 64 characters of 0-9, a-z, A-Z, `-`, `_` and `.`.")
 
 
-def check_schedule(name: str, body: Mapping[str, Any]) -> FunctionTarget:
-    """Refuse a schedule that Scheduler would refuse; return its target."""
+def check_schedule(name: str, body: Mapping[str, Any], now: dt.datetime) -> FunctionTarget:
+    """Refuse a schedule that Scheduler would refuse at this moment; return its target."""
     check_name("Name", name)
     check_name("GroupName", body.get("GroupName", "default"))
     token = body.get("ClientToken")
@@ -74,6 +75,8 @@ def check_schedule(name: str, body: Mapping[str, Any]) -> FunctionTarget:
     _one_of("ActionAfterCompletion", body.get("ActionAfterCompletion", "NONE"), "NONE", "DELETE")
     _check_expression(body.get("ScheduleExpression"))
     _check_zone(body.get("ScheduleExpressionTimezone", "UTC"))
+    if not body["ScheduleExpression"].startswith("at("):  # which ignores both
+        _check_dates(body.get("StartDate"), body.get("EndDate"), now)
     _check_window(body.get("FlexibleTimeWindow"))
     return _check_target(body.get("Target"))
 
@@ -112,6 +115,16 @@ def _check_zone(zone: object) -> None:
         raise invalid(f"ScheduleExpressionTimezone must have 1 to {_MAX_TIME_ZONE} characters.")
     if zone not in zoneinfo.available_timezones() - _NO_ZONES:
         raise invalid(f"The scheduleExpressionTimezone {zone} is not supported.")
+
+
+def _check_dates(start: object, end: object, now: dt.datetime) -> None:
+    for what, date in (("StartDate", start), ("EndDate", end)):
+        if date is not None and (isinstance(date, bool) or not isinstance(date, int | float)):
+            raise invalid(f"{what} {date!r} is no number of seconds since 1970.")
+    if isinstance(start, int | float) and start < (now - _LATEST_START).timestamp():
+        raise invalid("The StartDate you specify cannot be earlier than 5 minutes ago.")
+    if isinstance(end, int | float) and end <= (start if isinstance(start, int | float) else now.timestamp()):
+        raise invalid("The EndDate you specify must come after the StartDate, and after now.")
 
 
 def _check_window(window: object) -> None:

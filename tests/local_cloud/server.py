@@ -22,18 +22,27 @@ from moto.core.model_instances import reset_model_data
 from moto.logs.models import logs_backends
 from werkzeug.wrappers import Request, Response
 
+from tests.local_cloud.alarm_service import AlarmService
 from tests.local_cloud.bucket_policies import evaluate_conditions
 from tests.local_cloud.code_store import archive_answer
-from tests.local_cloud.deploy import Deployment, deploy_template
+from tests.local_cloud.deploy import Deployment, Stacks
 from tests.local_cloud.elasticache import ElastiCacheGuard
 from tests.local_cloud.front import HOST, LOCAL_PREFIX, Front, Guard, HttpServer
 from tests.local_cloud.functions import Functions
 from tests.local_cloud.lambda_api import json_answer
 from tests.local_cloud.lambda_guard import LambdaGuard
 from tests.local_cloud.leftovers import make_directory, remove_directory
+from tests.local_cloud.logs_guard import LogsGuard
+from tests.local_cloud.metrics import Datapoint, read_metrics
+from tests.local_cloud.moto_extension import ExtensionGuard
+from tests.local_cloud.permissions.gate import Gate
+from tests.local_cloud.permissions.policy import Need
+from tests.local_cloud.permissions.roles import role_name
 from tests.local_cloud.s3_guard import S3Guard
 from tests.local_cloud.sandbox_logs import LogEvent
 from tests.local_cloud.scheduler_guard import SchedulerGuard
+from tests.local_cloud.stack.response_desk import ResponseDesk
+from tests.local_cloud.tagging_service import TaggingService
 
 ACCOUNT_ID = "000000000000"
 LOCALSTACK_PORT = 4566  # where tools that know LocalStack look for it
@@ -111,6 +120,8 @@ class LocalCloud:
         )
         closing.callback(self._lambda.close)
         self.executions = self._lambda.executions
+        self._desk = ResponseDesk(self.endpoint_url)
+        self._stacks = Stacks(self.client, account=ACCOUNT_ID, region=self.region, desk=self._desk)
         self.elasticache = ElastiCacheGuard(
             region=self.region, s3=lambda: self.client("s3"), export_delay_s=export_delay_s
         )
@@ -125,6 +136,9 @@ class LocalCloud:
                 is_durable=self._lambda.registry.is_durable,
                 target_exists=self._lambda.registry.target_exists,
             ),
+            "logs": LogsGuard(self.region, ACCOUNT_ID),
+            "monitoring": ExtensionGuard(AlarmService, ACCOUNT_ID),
+            "tagging": ExtensionGuard(TaggingService, ACCOUNT_ID),
         }
         server.start(Front(guards, self._control, ACCOUNT_ID))
 
@@ -152,12 +166,22 @@ class LocalCloud:
             return self._clients[service]
 
     def deploy(self, **options: Any) -> Deployment:
-        """Set up the stack that the template describes; see `deploy_template` for stack, parameters, template."""
-        return deploy_template(self.client, account=self.account_id, region=self.region, **options)
+        """Set up the stack that the template describes, or change it; see `Stacks.deploy` for what can be said."""
+        return self._stacks.deploy(**options)
+
+    def delete_stack(self, stack: Deployment | str, *, unrelated_first: bool = False) -> None:
+        """Remove a stack as CloudFormation does; see `Stacks.delete`."""
+        self._stacks.delete(stack, unrelated_first=unrelated_first)
 
     def wait_for_execution(self, arn: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """Return what GetDurableExecution says once the execution has ended."""
         return self.executions.wait_for_execution(arn, timeout_s)
+
+    def metrics(self, log_group: str) -> list[Datapoint]:
+        """Return every value of every metric that is in a log group, the oldest line's first; see `read_metrics`."""
+        streams = logs_backends[ACCOUNT_ID][self.region].groups[log_group].streams.values()
+        events = sorted((event for stream in streams for event in stream.events), key=lambda event: event.timestamp)
+        return read_metrics(event.message for event in events)
 
     def fire(self, group: str, name: str, scheduled_at: dt.datetime | None = None) -> str:
         """Invoke a schedule's target as the schedule says and return the ARN of the durable execution.
@@ -176,6 +200,8 @@ class LocalCloud:
             "attempt-number": "1",
         }
         payload = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), target.get("Input", "{}"))
+        may_invoke = Need("lambda:InvokeFunction", target["Arn"])
+        Gate(ACCOUNT_ID).require(role_name(target["RoleArn"]), may_invoke, self.region)
         answer = self.client("lambda").invoke(
             FunctionName=target["Arn"], InvocationType="Event", Payload=payload.encode()
         )
@@ -188,6 +214,8 @@ class LocalCloud:
             case "GET", ["code", token]:
                 archive = self._lambda.archive(token)
                 return archive_answer(archive) if archive is not None else json_answer({"error": "unknown"}, 404)
+            case _, ["responses", token]:
+                return self._desk.answer(request, token)
             case "POST", ["fire"]:
                 return self._fire_by_request(request)
         return json_answer({"error": f"{request.method} {request.path} is not an endpoint of the local cloud."}, 404)

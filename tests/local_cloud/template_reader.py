@@ -33,7 +33,8 @@ _RESOURCE_KEYS = {
     "DeletionPolicy",
     "UpdateReplacePolicy",
 }
-_SHORT_FORMS = ("GetAtt", "Sub", "If", "Join", "Select", "Equals", "Not", "And", "Or")
+_POLICIES = ("Delete", "Retain", "RetainExceptOnCreate")
+_SHORT_FORMS = ("GetAtt", "Sub", "If", "Join", "Select", "Split", "Equals", "Not", "And", "Or")
 SUB_NAME = re.compile(r"\$\{(!?)([^}]+)\}")
 
 
@@ -85,6 +86,8 @@ class Resource:
     metadata: Mapping[str, Any]
     depends_on: tuple[str, ...]
     condition: str | None
+    deletion_policy: str = "Delete"
+    update_replace_policy: str = "Delete"
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ def _resource(name: str, body: Mapping[str, Any], function_globals: Mapping[str,
     properties = body.get("Properties", {})
     if body["Type"] == "AWS::Serverless::Function":
         properties = _merge(function_globals, properties)
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+        if body.get(policy, "Delete") not in _POLICIES:
+            raise TemplateError(f"{name} has the {policy} {body[policy]!r}, which is none of {', '.join(_POLICIES)}.")
     depends_on = body.get("DependsOn", ())
     return Resource(
         logical_id=name,
@@ -126,6 +132,8 @@ def _resource(name: str, body: Mapping[str, Any], function_globals: Mapping[str,
         metadata=body.get("Metadata", {}),
         depends_on=(depends_on,) if isinstance(depends_on, str) else tuple(depends_on),
         condition=body.get("Condition"),
+        deletion_policy=body.get("DeletionPolicy", "Delete"),
+        update_replace_policy=body.get("UpdateReplacePolicy", "Delete"),
     )
 
 
@@ -160,23 +168,28 @@ def function_of(value: Any) -> str | None:
 
 def in_order(template: Template) -> list[Resource]:
     """Return the resources so that each comes after all it needs."""
-    needs = {
-        name: ({*_names_in(resource.properties), *resource.depends_on} & set(template.resources)) - {name}
-        for name, resource in template.resources.items()
-    }
+    waiting = needs_of(template)
+    ordered: list[Resource] = []
+    while waiting:
+        ready = [name for name, needed in waiting.items() if not needed & set(waiting)]
+        if not ready:
+            raise TemplateError(f"These resources need each other in a circle: {', '.join(sorted(waiting))}.")
+        for name in ready:
+            ordered.append(template.resources[name])
+            del waiting[name]
+    return ordered
+
+
+def needs_of(template: Template) -> dict[str, set[str]]:
+    """Return, for each resource, those that it needs: it refers to them, or says so."""
     for name, resource in template.resources.items():
         missing = sorted(set(resource.depends_on) - set(template.resources))
         if missing:
             raise TemplateError(f"{name} depends on {', '.join(missing)}, which the template does not have.")
-    ordered: list[Resource] = []
-    while needs:
-        ready = [name for name, needed in needs.items() if not needed & set(needs)]
-        if not ready:
-            raise TemplateError(f"These resources need each other in a circle: {', '.join(sorted(needs))}.")
-        for name in ready:
-            ordered.append(template.resources[name])
-            del needs[name]
-    return ordered
+    return {
+        name: ({*_names_in(resource.properties), *resource.depends_on} & set(template.resources)) - {name}
+        for name, resource in template.resources.items()
+    }
 
 
 def _names_in(value: Any) -> Iterator[str]:

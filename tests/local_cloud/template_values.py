@@ -33,7 +33,7 @@ def parameter_values(template: Template, given: Mapping[str, str]) -> dict[str, 
 
 def _checked(name: str, rules: Mapping[str, Any], given: str | None) -> str:
     refuse_others(f"parameter {name}", rules, _PARAMETER_KEYS)
-    if rules["Type"] not in ("String", "Number"):
+    if rules["Type"] not in ("String", "Number", "CommaDelimitedList"):
         raise TemplateError(f"Parameter {name} has type {rules['Type']}, which is not known here.")
     if given is None and "Default" not in rules:
         raise TemplateError(f"Parameter {name} has no default and was not given.")
@@ -45,6 +45,8 @@ def _checked(name: str, rules: Mapping[str, Any], given: str | None) -> str:
 
 
 def _allowed(value: str, rules: Mapping[str, Any]) -> bool:
+    if rules["Type"] == "CommaDelimitedList":
+        return all(_allowed(item, {**rules, "Type": "String"}) for item in listed(value))
     if "AllowedValues" in rules and value not in [str(allowed) for allowed in rules["AllowedValues"]]:
         return False
     if "AllowedPattern" in rules and not re.fullmatch(rules["AllowedPattern"], value):
@@ -60,6 +62,11 @@ def _allowed(value: str, rules: Mapping[str, Any]) -> bool:
     return True
 
 
+def listed(value: str) -> list[str]:
+    """Return the items of a CommaDelimitedList; of an empty one, a single empty item, as CloudFormation does."""
+    return [item.strip() for item in value.split(",")]
+
+
 NO_VALUE = object()
 
 
@@ -69,9 +76,12 @@ class Resolver:
     def __init__(self, template: Template, parameters: Mapping[str, str], pseudo: Mapping[str, str]) -> None:
         self._template = template
         self._values: dict[str, Any] = {**parameters, **pseudo, "AWS::NoValue": NO_VALUE}
-        self._attributes: dict[str, Mapping[str, str]] = {}
+        for name, rules in template.parameters.items():
+            if rules["Type"] == "CommaDelimitedList" and name in parameters:
+                self._values[name] = listed(parameters[name])
+        self._attributes: dict[str, Mapping[str, Any]] = {}
 
-    def add(self, logical_id: str, ref: str, attributes: Mapping[str, str]) -> None:
+    def add(self, logical_id: str, ref: str, attributes: Mapping[str, Any]) -> None:
         """Let Ref and GetAtt answer for a resource from now on."""
         self._values[logical_id] = ref
         self._attributes[logical_id] = attributes
@@ -126,6 +136,9 @@ class Resolver:
         if name == "Fn::Select":
             index, items = argument
             return self.resolve(items)[int(index)]
+        if name == "Fn::Split":
+            separator, text = argument
+            return str(self.resolve(text)).split(separator)
         raise TemplateError(f"{name} is not known here. Add it to template_reader.")
 
     def _value(self, name: str) -> Any:
@@ -133,7 +146,7 @@ class Resolver:
             raise TemplateError(f"Ref {name} names no parameter and no resource that exists.")
         return self._values[name]
 
-    def _attribute(self, logical_id: str, attribute: str) -> str:
+    def _attribute(self, logical_id: str, attribute: str) -> Any:
         attributes = self._attributes.get(logical_id, {})
         if attribute not in attributes:
             raise TemplateError(f"GetAtt {logical_id}.{attribute} is not known here. Add it where it is made.")
@@ -148,7 +161,11 @@ class Resolver:
             if literal:
                 return f"${{{name}}}"
             if name in variables:
-                return str(variables[name])
-            return self._attribute(*name.split(".", 1)) if "." in name else str(self._value(name))
+                value = variables[name]
+            else:
+                value = self._attribute(*name.split(".", 1)) if "." in name else self._value(name)
+            if isinstance(value, list | Mapping) or value is NO_VALUE:
+                raise TemplateError(f"Fn::Sub puts {name} into {text!r}, but it is no text.")
+            return str(value)
 
         return SUB_NAME.sub(replace, text)

@@ -153,6 +153,18 @@ class ElastiCacheGuard:
         """Take a manual backup without a `creating` phase or a quota, and return its name."""
         return self._snapshots.take_manual_backup(name, instance_id, taken_at)
 
+    def set_status(self, instance_id: str, status: str | None) -> None:
+        """Answer that status of a replication group or cache cluster, for example "modifying"; None for the true one.
+
+        While it is not `available`, the instance is not changed, deleted or snapshotted either.
+        """
+        with self._state.lock:
+            known = self._state.groups | self._state.clusters
+            if status is None:
+                self._state.forced_statuses.pop(known[instance_id].arn, None)
+            else:
+                self._state.forced_statuses[known[instance_id].arn] = status
+
     def hold_exports(self, held: bool) -> None:
         """Keep every export from finishing while held; releasing lets them go on."""
         self._exports.hold(held)

@@ -36,6 +36,7 @@ class State:
         self.clusters: dict[str, Instance] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.forced_statuses: dict[str, str] = {}
         self.problems: list[str] = []
         self.closing = threading.Event()
         self.directory = make_directory("snapshots")
@@ -73,7 +74,9 @@ class State:
         return snapshot
 
     def status_of(self, instance: Instance) -> str:
-        """Return `snapshotting` while a snapshot of the instance is being made, else `available`."""
+        """Return what a test says; else `snapshotting` while a snapshot of it is being made, else `available`."""
+        if instance.arn in self.forced_statuses:
+            return self.forced_statuses[instance.arn]
         making = any(
             snapshot.status == "creating" and snapshot.instance.arn == instance.arn
             for snapshot in self.snapshots.values()

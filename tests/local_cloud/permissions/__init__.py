@@ -1,0 +1,1 @@
+"""Who may do what on the local cloud: every call of a role is evaluated against its policies, and recorded."""
