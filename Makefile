@@ -1,6 +1,6 @@
 # make run [KEEP=folder]   shows the whole thing on this machine: real Redis, a local cloud, no AWS account
 # make test                every test; PYTEST_ARGS='-k lease' for some
-# make check               ruff, mypy, cfn-lint, sam validate
+# make check               ruff, mypy, cfn-lint, sam validate, checkov
 # make build               sam build (needs python3.13 on PATH)
 # make deploy              builds and deploys with your AWS credentials; SAM_ARGS=--guided the first time
 # make clean               removes everything that these made
@@ -20,8 +20,11 @@ SAM_ARGS ?=
 # Started as modules, never by the scripts in bin: a script's first line cannot hold a path with a space.
 ENVIRONMENT := .venv/bin/python
 LINTERS := .venv-lint/bin/python
+CHECKOV := .venv-checkov/bin/python
 # sam would otherwise write into the home directory, which may be empty or read-only.
 SAM := SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CURDIR)/.venv-lint/sam" $(LINTERS) -m samcli
+# checkov would otherwise ask its maker's server for texts, and send it the results where BC_API_KEY is set.
+CHECKOV_OPTIONS := --framework cloudformation --quiet --compact --skip-download
 # What runs here must reach this machine only: no profile, credentials or proxy of the user's may come into it. Only
 # the commands below get this environment; the user's own stays as it is.
 LOCAL := env -u AWS_PROFILE -u AWS_DEFAULT_PROFILE -u AWS_SESSION_TOKEN -u AWS_ENDPOINT_URL \
@@ -38,12 +41,13 @@ run: .venv/.set-up
 test: .venv/.set-up
 	@$(LOCAL) $(ENVIRONMENT) -m pytest $(PYTEST_ARGS)
 
-check: .venv-lint/.set-up
+check: .venv-lint/.set-up .venv-checkov/.set-up
 	$(LINTERS) -m ruff check .
 	$(LINTERS) -m ruff format --check .
 	$(LINTERS) -m mypy
 	$(LINTERS) .venv-lint/bin/cfn-lint --template template.yaml
 	$(SAM) validate --lint
+	env -u BC_API_KEY $(CHECKOV) -m checkov.main $(CHECKOV_OPTIONS) --file template.yaml
 
 build: .venv-lint/.set-up
 	$(SAM) build
@@ -52,7 +56,7 @@ deploy: build
 	$(SAM) deploy $(SAM_ARGS)
 
 clean:
-	rm -rf .venv .venv-lint .aws-sam .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lint .venv-checkov .aws-sam .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.set-up: layers/rdbkeeper/requirements.txt tests/requirements.txt tests/set_up.sh
@@ -60,3 +64,6 @@ clean:
 
 .venv-lint/.set-up: tests/requirements-lint.txt tests/set_up.sh
 	@sh tests/set_up.sh .venv-lint tests/requirements-lint.txt "$(PYTHON)"
+
+.venv-checkov/.set-up: tests/requirements-checkov.txt tests/set_up.sh
+	@sh tests/set_up.sh .venv-checkov tests/requirements-checkov.txt "$(PYTHON)"

@@ -11,11 +11,22 @@ from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 
-# Called in IAM as in boto3.
-SERVICES = ("dynamodb", "elasticache", "lambda", "logs", "s3", "scheduler")
+# The services that the code calls, in boto3's words, and what they are called in IAM.
+SERVICES = {
+    "cloudwatch": "cloudwatch",
+    "dynamodb": "dynamodb",
+    "elasticache": "elasticache",
+    "lambda": "lambda",
+    "logs": "logs",
+    "resourcegroupstaggingapi": "tag",
+    "s3": "s3",
+    "scheduler": "scheduler",
+}
 # Where the action is not called what the operation is called ("Actions, resources, and condition keys for ...").
 _ACTIONS = {
     ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem",
+    ("lambda", "Invoke"): "lambda:InvokeFunction",
+    ("s3", "HeadBucket"): "s3:ListBucket",
     ("s3", "HeadObject"): "s3:GetObject",
     ("s3", "ListObjectsV2"): "s3:ListBucket",
     ("s3", "ListMultipartUploads"): "s3:ListBucketMultipartUploads",
@@ -52,19 +63,21 @@ def _names(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-def actions_of(service: str, operation: str) -> str:
-    """Return the IAM action that allows the operation."""
-    return _ACTIONS.get((service, operation), f"{service}:{operation}")
+def called_actions(*folders: Path) -> dict[tuple[str, str], set[str]]:
+    """Return the names by which code below the folders calls AWS, with the IAM actions that each may stand for.
 
-
-def called_actions(*folders: Path) -> dict[str, str]:
-    """Return each IAM action that code in the files, or below the folders, needs, with the file that needs it."""
+    The keys are a file and a name. A name stands for several actions where several services have such an operation.
+    """
     operations, waiters = _models()
-    found: dict[str, str] = {}
-    for file in sorted(file for folder in folders for file in (folder.rglob("*.py") if folder.is_dir() else [folder])):
+    found: dict[tuple[str, str], set[str]] = {}
+    for file in sorted(file for folder in folders for file in folder.rglob("*.py")):
         for name in set(_names(ast.parse(file.read_text(encoding="utf-8")))):
             for service in SERVICES:
                 operation = operations[service].get(name) or waiters[service].get(name)
                 if operation:
-                    found.setdefault(actions_of(service, operation), file.name)
+                    found.setdefault((file.name, name), set()).add(_action_of(service, operation))
     return found
+
+
+def _action_of(service: str, operation: str) -> str:
+    return _ACTIONS.get((service, operation), f"{SERVICES[service]}:{operation}")

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAYER = REPOSITORY / "layers" / "rdbkeeper" / "requirements.txt"
 TESTS = REPOSITORY / "tests" / "requirements.txt"
 LINTERS = REPOSITORY / "tests" / "requirements-lint.txt"
+CHECKOV = REPOSITORY / "tests" / "requirements-checkov.txt"
 # Where the layer is used in the cloud.
 CLOUD = {"python_version": "3.13", "python_full_version": "3.13.0", "platform_machine": "aarch64"}
 
@@ -55,7 +56,7 @@ def version_of(pin: Requirement) -> str:
     return specifier.version
 
 
-@pytest.mark.parametrize("file", [LAYER, TESTS, LINTERS], ids=lambda file: f"{file.parent.name}/{file.name}")
+@pytest.mark.parametrize("file", [LAYER, TESTS, LINTERS, CHECKOV], ids=lambda file: f"{file.parent.name}/{file.name}")
 def test_every_requirement_is_pinned_to_one_version(file: Path) -> None:
     for requirement in pins(file):
         operators = [specifier.operator for specifier in requirement.specifier]

@@ -11,8 +11,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from tests.local_cloud.code_packages import read_requirements
+from tests.packaging.template import REPOSITORY, of_type
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers")
 MAX_LAYER_BYTES = 250 * 1024 * 1024  # "Lambda quotas": all layers and the code together, unzipped
 
@@ -22,7 +22,7 @@ sys.path[:0] = sys.argv[1:]
 if platform.machine() not in ("aarch64", "arm64"):
     # The layer's anycrc is native code for arm64 and cannot be loaded here. Everything else is the layer's own.
     sys.modules["anycrc"] = types.SimpleNamespace(Model=lambda name: None)
-for name in ("run_rule.app", "manage_rules.app"):
+for name in ("run_rule.app", "manage_rules.app", "reconcile_rules.app"):
     assert callable(importlib.import_module(name).handler)
 import botocore, boto3, croniter, redis, rdbkeeper.entry.wiring, rdbkeeper.aws.fleet
 import rdbkeeper.sources.elasticache, rdbkeeper.vaults.s3
@@ -102,7 +102,7 @@ def test_the_layer_holds_every_pinned_distribution_and_our_package(built: Path) 
 @pytest.mark.slow
 def test_the_functions_can_be_imported_with_the_built_layer_alone(built: Path, python: str) -> None:
     layer = str(built / "RdbkeeperLayer" / "python")
-    for function in ("RunRuleFunction", "ManageRulesFunction"):
-        command = [python, "-I", "-S", "-B", "-c", IMPORT_HANDLERS, str(built / function), layer]
+    for function in of_type("AWS::Serverless::Function"):
+        command = [python, "-I", "-S", "-B", "-c", IMPORT_HANDLERS, str(built / function.logical_id), layer]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -1,0 +1,249 @@
+"""What the roles of template.yaml, as the local cloud renders them, forbid; and that they grant what is used, no more.
+
+The local cloud evaluates every call of the stack's functions in all the tests, and refuses what is not granted; what
+was granted and never used is found at the end. moto's own evaluation is a second opinion on actions and resources. It
+is not asked about conditions: it knows StringEquals alone, and takes an Allow whose condition fails for a Deny.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+from moto.iam.access_control import IAMPolicy, PermissionResult
+
+from tests.local_cloud.deploy import Deployment
+from tests.local_cloud.permissions.policy import Need, Verdict, decide
+from tests.local_cloud.permissions.record import RECORD
+from tests.local_cloud.permissions.roles import RolePolicies, policies_of
+from tests.local_cloud.server import ACCOUNT_ID, LocalCloud
+from tests.packaging.aws_calls import called_actions
+from tests.packaging.template import REPOSITORY, RESOURCES, of_type, permitted
+
+STACK = "rdbkeeper"
+ROLES = [role.logical_id for role in of_type("AWS::IAM::Role")]
+RUN, SCHEDULER = "RunRuleRole", "SchedulerRole"
+# The roles that manage and reconcile rules share a policy: they make functions and schedules, and pass on their roles.
+MAKERS = [role for role in ROLES if "FleetPolicy" in str(RESOURCES[role].properties.get("ManagedPolicyArns"))]
+TIMERS = [role for role in ROLES if "scheduler.amazonaws.com" in str(RESOURCES[role].properties)]
+OWN_ROLE = f"arn:aws:iam::{ACCOUNT_ID}:role/allowed-for-rules"
+
+FUNCTIONS = f"arn:aws:lambda:us-east-1:{ACCOUNT_ID}:function:"
+EXECUTION = "/durable-execution/name/id"
+LAYERS = f"arn:aws:lambda:us-east-1:{ACCOUNT_ID}:layer:"
+SCHEDULES = f"arn:aws:scheduler:us-east-1:{ACCOUNT_ID}:schedule/"
+LOG_GROUPS = f"arn:aws:logs:us-east-1:{ACCOUNT_ID}:log-group:/aws/lambda/"
+ALARMS = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT_ID}:alarm:"
+CACHES = f"arn:aws:elasticache:us-east-1:{ACCOUNT_ID}:"
+TABLES = f"arn:aws:dynamodb:us-east-1:{ACCOUNT_ID}:table/"
+VAULT, STAGING = "arn:aws:s3:::{VaultBucket}", "arn:aws:s3:::{StagingBucket}"
+SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:redis"
+
+# Which actions and resources of a policy's statement no test's function uses, and why they are granted all the same.
+UNUSED: Mapping[tuple[str, str, str], str] = {
+    (RUN, "OwnLog", f"{LOG_GROUPS}rdbkeeper-run-rule:*"): (
+        "the prototype is never invoked, but somebody may try it, and must then find its log"
+    ),
+    (RUN, "DurableExecution", "lambda:GetDurableExecutionState"): (
+        "the durable SDK asks for it when an execution's state has more than one page"
+    ),
+}
+
+BY_ANY_ROLE = [
+    ("s3:DeleteObjectVersion", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:GetObject", "arn:aws:s3:::somebody-elses/file"),
+    ("s3:PutObject", "arn:aws:s3:::somebody-elses/file"),
+    ("s3:PutBucketPolicy", VAULT),
+    ("s3:PutLifecycleConfiguration", VAULT),
+    ("s3:PutBucketVersioning", VAULT),
+    ("s3:DeleteBucket", STAGING),
+    ("dynamodb:DeleteTable", TABLES + "{Table}"),
+    ("dynamodb:GetItem", TABLES + "somebody-elses"),
+    ("dynamodb:Scan", TABLES + "{Table}"),
+    ("iam:PutRolePolicy", f"arn:aws:iam::{ACCOUNT_ID}:role/{{RunRuleRole}}"),
+    ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT_ID}:role/new"),
+    ("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT_ID}:role/Administrator"),
+    ("lambda:AddPermission", FUNCTIONS + "rdbkeeper-rule-a"),
+    ("lambda:UpdateFunctionCode", FUNCTIONS + "rdbkeeper-run-rule"),
+    ("lambda:UpdateFunctionCode", FUNCTIONS + "rdbkeeper-manage-rules"),
+    ("lambda:UpdateFunctionConfiguration", FUNCTIONS + "rdbkeeper-run-rule"),
+    ("lambda:DeleteFunction", FUNCTIONS + "rdbkeeper-run-rule"),
+    ("lambda:DeleteFunction", FUNCTIONS + "somebody-elses"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-run-rule"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:1"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-manage-rules"),
+    ("lambda:PublishLayerVersion", LAYERS + "rdbkeeper"),
+    ("lambda:StopDurableExecution", f"{FUNCTIONS}somebody-elses:1{EXECUTION}"),
+    ("scheduler:DeleteScheduleGroup", f"arn:aws:scheduler:us-east-1:{ACCOUNT_ID}:schedule-group/rdbkeeper"),
+    ("scheduler:UpdateSchedule", SCHEDULES + "default/somebody-elses"),
+    ("logs:DeleteLogGroup", f"{LOG_GROUPS}rdbkeeper-rule-a:log-stream:"),
+    ("logs:PutLogEvents", f"{LOG_GROUPS}somebody-elses:log-stream:s"),
+    ("cloudwatch:DeleteAlarms", ALARMS + "somebody-elses"),
+    ("elasticache:DeleteSnapshot", CACHES + "snapshot:automatic.orders"),
+    ("elasticache:DeleteReplicationGroup", CACHES + "replicationgroup:orders"),
+    ("secretsmanager:GetSecretValue", SECRET),
+    ("kms:Decrypt", f"arn:aws:kms:us-east-1:{ACCOUNT_ID}:key/k"),
+]
+BY_RUNS = [
+    ("lambda:CreateFunction", FUNCTIONS + "rdbkeeper-rule-a"),
+    ("lambda:UpdateFunctionCode", FUNCTIONS + "rdbkeeper-rule-a"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:live"),
+    # An execution's ARN goes on after the version; the function's own must not do, nor another function's.
+    ("lambda:CheckpointDurableExecution", FUNCTIONS + "rdbkeeper-rule-a"),
+    ("lambda:CheckpointDurableExecution", f"{FUNCTIONS}rdbkeeper-run-rule:1{EXECUTION}"),
+    ("lambda:GetDurableExecutionState", f"{FUNCTIONS}somebody-elses:1{EXECUTION}"),
+    ("scheduler:UpdateSchedule", SCHEDULES + "rdbkeeper/a"),
+    ("logs:PutLogEvents", f"{LOG_GROUPS}rdbkeeper-manage-rules:log-stream:s"),
+]
+BY_MAKERS = [
+    ("lambda:CreateFunction", FUNCTIONS + "somebody-elses"),
+    ("lambda:CreateFunction", FUNCTIONS + "rdbkeeper-manage-rules"),
+    ("lambda:GetLayerVersion", LAYERS + "somebody-elses:1"),
+    ("lambda:CheckpointDurableExecution", f"{FUNCTIONS}rdbkeeper-rule-a:1{EXECUTION}"),
+    ("scheduler:CreateSchedule", SCHEDULES + "default/a"),
+    ("s3:DeleteObject", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:PutObject", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:GetObject", f"{STAGING}/file"),
+    ("s3:AbortMultipartUpload", "arn:aws:s3:::somebody-elses/file"),
+    ("elasticache:CopySnapshot", CACHES + "snapshot:automatic.orders"),
+]
+BY_TIMERS = [
+    ("lambda:InvokeFunction", FUNCTIONS + "somebody-elses:live"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:$LATEST"),
+    ("scheduler:UpdateSchedule", SCHEDULES + "rdbkeeper/a"),
+    ("s3:ListBucket", VAULT),
+]
+FORBIDDEN = [
+    *((role, *call) for role in ROLES for call in BY_ANY_ROLE),
+    *((RUN, *call) for call in BY_RUNS),
+    *((role, *call) for role in MAKERS for call in BY_MAKERS),
+    *((role, *call) for role in TIMERS for call in BY_TIMERS),
+    (SCHEDULER, "lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-reconcile-rules"),
+    ("ReconcileTimerRole", "lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:live"),
+]
+OTHER_LAYER = {"lambda:layer": (f"{LAYERS}rdbkeeper:1", f"{LAYERS}somebody-elses:1")}
+OTHER_TOPIC = {"cloudwatch:alarmactions": (f"arn:aws:sns:us-east-1:{ACCOUNT_ID}:somebody-elses",)}
+# What only a condition forbids.
+FORBIDDEN_BY_CONDITION = [
+    *((role, "lambda:CreateFunction", FUNCTIONS + "rdbkeeper-rule-a", OTHER_LAYER) for role in MAKERS),
+    *((role, "lambda:UpdateFunctionConfiguration", FUNCTIONS + "rdbkeeper-rule-a", OTHER_LAYER) for role in MAKERS),
+    *((role, "cloudwatch:PutMetricAlarm", ALARMS + "rdbkeeper-rule-a-overdue", OTHER_TOPIC) for role in MAKERS),
+    (RUN, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
+    (RUN, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status",)}),
+    (RUN, "dynamodb:DeleteItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
+    (RUN, "dynamodb:UpdateItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status", "rules")}),
+    (RUN, "dynamodb:GetItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("deleted",)}),
+]
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    with LocalCloud() as cloud:
+        yield cloud.deploy(stack=STACK, parameters={"AllowedRuleRoleArns": OWN_ROLE})
+
+
+@pytest.fixture(scope="module")
+def policies(deployment: Deployment) -> dict[str, RolePolicies]:
+    return {role: policies_of(ACCOUNT_ID, deployment.resources[role]) for role in ROLES}
+
+
+def judge(policies: RolePolicies, need: Need) -> Verdict:
+    return decide(need, policies.identity, policies.boundary)
+
+
+def moto_permits(policies: RolePolicies, need: Need) -> bool:
+    """The opinion of moto, which is not asked about conditions."""
+    documents = [document for _, document in policies.documents]
+    opinions = {IAMPolicy(document).is_action_permitted(need.action, need.resource) for document in documents}
+    return PermissionResult.PERMITTED in opinions and PermissionResult.DENIED not in opinions
+
+
+@pytest.mark.parametrize(("role", "action", "resource"), FORBIDDEN)
+def test_a_forbidden_call_is_denied(
+    deployment: Deployment, policies: dict[str, RolePolicies], role: str, action: str, resource: str
+) -> None:
+    need = Need(action, resource.format(**deployment.resources))
+    assert not judge(policies[role], need).allowed
+    assert not moto_permits(policies[role], need)
+
+
+@pytest.mark.parametrize(("role", "action", "resource", "context"), FORBIDDEN_BY_CONDITION)
+def test_a_condition_denies_what_the_resource_would_allow(
+    deployment: Deployment,
+    policies: dict[str, RolePolicies],
+    role: str,
+    action: str,
+    resource: str,
+    context: Mapping[str, tuple[str, ...]],
+) -> None:
+    assert not judge(policies[role], Need(action, resource.format(**deployment.resources), context)).allowed
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_only_the_roles_of_rules_are_passed_each_to_one_service(
+    deployment: Deployment, policies: dict[str, RolePolicies], role: str
+) -> None:
+    services = ("lambda", "scheduler", "ec2", "states", "events", "cloudformation")
+    others = {"administrator": f"arn:aws:iam::{ACCOUNT_ID}:role/Administrator", "allowed": OWN_ROLE}
+    arns = {name: deployment.arns[name] for name in ROLES} | others
+    passed = {
+        (name, service)
+        for name, arn in arns.items()
+        for service in services
+        if judge(policies[role], _passing(arn, service)).allowed
+    }
+    wanted = {(RUN, "lambda"), ("allowed", "lambda"), (SCHEDULER, "scheduler")}
+    assert passed == (wanted if role in MAKERS else set())
+
+
+def _passing(arn: str, service: str) -> Need:
+    return Need("iam:PassRole", arn, {"iam:passedtoservice": (f"{service}.amazonaws.com",)})
+
+
+def test_a_rule_s_function_may_do_with_its_executions_what_the_durable_sdk_does(
+    policies: dict[str, RolePolicies],
+) -> None:
+    execution = f"{FUNCTIONS}rdbkeeper-rule-a:7{EXECUTION}"
+    for action in ("lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"):
+        assert judge(policies[RUN], Need(action, execution)).allowed
+
+
+def test_every_call_that_the_code_names_is_granted_to_some_role_even_where_no_test_makes_it() -> None:
+    layer = REPOSITORY / "layers" / "rdbkeeper" / "rdbkeeper"
+    called = called_actions(layer / "aws", layer / "sources", layer / "vaults")
+    assert not {name: actions for name, actions in called.items() if not actions & permitted()}
+
+
+# ------------------------------------------------------------------------------------- after all the other tests
+
+
+def owner(policy: str) -> str:
+    """The logical id of a policy, or of the role whose own it is."""
+    # What a stack of the same name has left behind makes the next one count its names.
+    return re.sub(r"-\d+$", "", policy).removeprefix(f"{STACK}-")
+
+
+@pytest.mark.looks_back
+def test_what_is_granted_was_used(whole_suite: None, policies: dict[str, RolePolicies]) -> None:
+    used = {(owner(use.policy), use.sid, granted) for use in RECORD.uses for granted in (use.action, use.pattern)}
+    granted = {
+        (owner(statement.policy), statement.sid, granted)
+        for role in ROLES
+        for statement in policies[role].identity
+        if OWN_ROLE not in statement.resources  # which is only there because this deployment names such a role
+        for granted in (*statement.actions, *statement.resources)
+    }
+    assert granted - used == set(UNUSED)
+
+
+@pytest.mark.looks_back
+def test_nothing_that_the_stack_s_functions_asked_for_was_refused() -> None:
+    assert not [refusal for refusal in sorted(RECORD.refusals) if refusal.role.startswith(f"{STACK}-")]
+
+
+@pytest.mark.looks_back
+def test_moto_permits_every_call_that_was_let_through() -> None:
+    doubtful = [asked.need for asked in RECORD.allowed if not moto_permits(asked.policies, asked.need)]
+    assert not doubtful

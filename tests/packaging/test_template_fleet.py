@@ -1,0 +1,196 @@
+"""What the functions of template.yaml are given, and how the fleet follows the stack: order, timer and alarms."""
+
+import importlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings
+from rdbkeeper.domain.metrics import NAMESPACE, RECONCILED, stack_dimensions
+from rdbkeeper.entry.requests import parse_reconcile
+from rdbkeeper.entry.settings import ManageSettings, RunSettings
+from tests.local_cloud.template_reader import Resource
+from tests.packaging.template import REPOSITORY, RESOURCES, TEMPLATE, names_in, needed_by, of_type
+
+FLEET = RESOURCES["RuleFleet"]
+ALARM = RESOURCES["ReconcileSilentAlarm"]
+TIMER = RESOURCES["ReconcileTimer"]
+
+# What runs need while the fleet is being taken down, and what takes it down.
+NEEDED_TO_THE_END = {
+    "AlarmTopic",
+    "FleetPolicy",
+    "RdbkeeperLayer",
+    "ReconcileRulesFunction",
+    "ReconcileRulesLogs",
+    "ReconcileRulesRole",
+    "RunRuleFunction",
+    "RunRuleLogs",
+    "RunRuleRole",
+    "ScheduleGroup",
+    "SchedulerRole",
+    "StagingBucket",
+    "StagingBucketPolicy",
+    "Table",
+    "VaultBucket",
+    "VaultBucketPolicy",
+}
+
+
+# ---------------------------------------------------------------------------------------------- custom resource
+
+
+def test_the_fleet_comes_after_all_that_it_needs_and_goes_before_it() -> None:
+    assert needed_by("RuleFleet") == NEEDED_TO_THE_END
+
+
+@pytest.mark.parametrize("name", ["ManageRulesFunction", "ReconcileTimer"])
+def test_nothing_makes_a_rule_s_function_after_the_fleet_was_taken_down(name: str) -> None:
+    assert "RuleFleet" in RESOURCES[name].depends_on
+
+
+def test_the_fleet_follows_the_prototype_s_code_and_every_setting_of_it() -> None:
+    prototype = RESOURCES["RunRuleFunction"].properties
+    # Any property of the function that is written in the template; what it names has a value of its own.
+    assert prototype["AutoPublishAliasAllProperties"] is True
+    assert FLEET.properties["PrototypeVersion"] == {"Ref": "RunRuleFunction.Version"}
+    assert names_in(prototype) - {"RunRuleLogs"} <= names_in(FLEET.properties)
+
+
+def test_the_fleet_follows_every_other_setting_of_the_stack() -> None:
+    settings = RESOURCES["ReconcileRulesFunction"].properties["Environment"]
+    assert names_in(settings) <= names_in(FLEET.properties)
+
+
+def test_cloudformation_waits_longer_than_the_function_may_take_and_not_for_an_hour() -> None:
+    assert FLEET.properties["ServiceToken"] == {"Fn::GetAtt": ["ReconcileRulesFunction", "Arn"]}
+    longest_s = RESOURCES["ReconcileRulesFunction"].properties["Timeout"]
+    assert longest_s < FLEET.properties["ServiceTimeout"] <= longest_s + 60
+
+
+# -------------------------------------------------------------------------------------------- timer and alarms
+
+
+def test_the_timer_asks_for_reconciling_every_hour() -> None:
+    target = TIMER.properties["Target"]
+    assert target["Arn"] == {"Fn::GetAtt": ["ReconcileRulesFunction", "Arn"]}
+    assert target["RoleArn"] == {"Fn::GetAtt": ["ReconcileTimerRole", "Arn"]}
+    command = parse_reconcile(json.loads(target["Input"]))
+    assert (command.closely, command.dry_run) == (False, False)
+    assert re.fullmatch(r"cron\([1-5]?\d \* \* \* \? \*\)", TIMER.properties["ScheduleExpression"])
+    assert TIMER.properties["State"] == "ENABLED"
+
+
+def test_the_timer_is_not_among_the_rules_schedules() -> None:
+    assert "GroupName" not in TIMER.properties
+    assert "schedule-group/default" in str(RESOURCES["ReconcileTimerRole"].properties)
+
+
+def test_the_alarm_reads_the_metric_that_reconciling_writes() -> None:
+    dimensions = tuple((found["Name"], found["Value"]) for found in ALARM.properties["Dimensions"])
+    # As CloudFormation will have it: the stack's name in place of its pseudo parameter.
+    written = tuple(
+        (name, {"Ref": "AWS::StackName"} if value == "s" else value) for name, value in stack_dimensions("s")
+    )
+    assert (ALARM.properties["Namespace"], ALARM.properties["MetricName"]) == (NAMESPACE, RECONCILED)
+    assert dimensions == written
+
+
+def test_the_alarm_goes_off_after_three_hours_without_reconciling() -> None:
+    properties = ALARM.properties
+    assert properties["Period"] * properties["EvaluationPeriods"] == 3 * 3600
+    assert properties["DatapointsToAlarm"] == properties["EvaluationPeriods"]
+    assert (properties["Statistic"], properties["ComparisonOperator"], properties["Threshold"]) == (
+        "Sum",
+        "LessThanThreshold",
+        1,
+    )
+    assert properties["TreatMissingData"] == "breaching"
+    assert properties["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+    assert "RuleFleet" in ALARM.depends_on
+
+
+def test_an_address_is_told_only_where_one_is_given() -> None:
+    subscription = RESOURCES["AlarmSubscription"]
+    assert subscription.condition == "HasAlarmEmail"
+    assert subscription.properties["TopicArn"] == {"Ref": "AlarmTopic"}
+    assert "KmsMasterKeyId" not in RESOURCES["AlarmTopic"].properties
+
+
+# ----------------------------------------------------------------------------------------------------- functions
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"), ids=lambda function: function.logical_id)
+def test_each_handler_is_where_the_template_says(function: Resource) -> None:
+    module, _, name = function.properties["Handler"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
+    assert (REPOSITORY / function.properties["CodeUri"] / module.replace(".", "/")).with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"), ids=lambda function: function.logical_id)
+def test_each_function_logs_into_its_own_group(function: Resource) -> None:
+    group = RESOURCES[function.properties["LoggingConfig"]["LogGroup"]["Ref"]].properties["LogGroupName"]
+    assert group == {"Fn::Sub": "/aws/lambda/" + function.properties["FunctionName"]["Fn::Sub"]}
+
+
+def test_the_prototype_is_durable_and_lives_as_long_as_a_run() -> None:
+    durable = RESOURCES["RunRuleFunction"].properties["DurableConfig"]
+    assert durable == {"ExecutionTimeout": 86_400, "RetentionPeriodInDays": 14}
+
+
+class AskedFor(dict[str, str]):
+    """An environment that has everything, and remembers what was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> str:
+        self.names.add(name)
+        return "1"
+
+    def __getitem__(self, name: str) -> str:
+        return self.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self.get(str(name)))
+
+
+def asked_for(settings: Any) -> set[str]:
+    environment = AskedFor()
+    settings.from_environment(environment)
+    return environment.names
+
+
+def variables_of(logical_id: str) -> Mapping[str, Any]:
+    variables = RESOURCES[logical_id].properties["Environment"]["Variables"]
+    return {name: value for name, value in variables.items() if name.startswith("RDBKEEPER_")}
+
+
+def test_each_function_is_given_what_its_settings_ask_for_and_nothing_else() -> None:
+    # The prototype belongs to no rule; a rule's function is given its rule's name.
+    for_everyone = {"RDBKEEPER_STACK"}
+    assert set(variables_of("RunRuleFunction")) == (asked_for(RunSettings) - {RULE_VARIABLE}) | for_everyone
+    assert set(variables_of("ManageRulesFunction")) == asked_for(ManageSettings)
+
+
+def test_who_manages_and_who_reconciles_see_the_same_stack() -> None:
+    assert variables_of("ManageRulesFunction") == variables_of("ReconcileRulesFunction")
+
+
+def test_no_allowed_roles_and_several_are_read_as_the_template_gives_them() -> None:
+    assert variables_of("ManageRulesFunction")["RDBKEEPER_RULE_ROLE_ARNS"] == {
+        "Fn::Join": [",", {"Ref": "AllowedRuleRoleArns"}]
+    }
+    assert TEMPLATE.parameters["AllowedRuleRoleArns"]["Default"] == ""
+    for joined, read in (("", ()), ("a", ("a",)), ("a,b", ("a", "b"))):
+        environment = dict.fromkeys(asked_for(ManageSettings), "1") | {"RDBKEEPER_RULE_ROLE_ARNS": joined}
+        assert ManageSettings.from_environment(environment).fleet.rule_role_arns == read
+
+
+def test_a_rule_s_function_name_fits_beside_the_longest_stack_name() -> None:
+    stack = FleetSettings("s" * 27, "p", "r", "g", 90, "t")
+    stack.check_function_name("r" * 31)
