@@ -1,4 +1,4 @@
-"""Registers, shows and deletes rules; a request is one JSON object, as in events/."""
+"""Everything that a person does with rules; a request is one JSON object, as in events/."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from rdbkeeper.entry import wiring
-from rdbkeeper.entry.answers import answer, serve
+from rdbkeeper.entry.answers import RuleActions, answer
 from rdbkeeper.entry.requests import parse
 from rdbkeeper.entry.settings import ManageSettings
 
@@ -14,10 +14,10 @@ from rdbkeeper.entry.settings import ManageSettings
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Do what the request asks for, or say what is wrong with it."""
     journal = wiring.journal()
-    return answer(
-        journal,
-        lambda: serve(
-            parse(event, wiring.clock().now()),
-            wiring.rules(ManageSettings.from_environment(os.environ), journal),
-        ),
-    )
+
+    def serve() -> dict[str, Any]:
+        command = parse(event, wiring.clock().now())
+        actions = RuleActions.over(wiring.rules(ManageSettings.from_environment(os.environ), journal))
+        return actions.serve(command, lambda: context.get_remaining_time_in_millis() / 1000)
+
+    return answer(journal, serve)

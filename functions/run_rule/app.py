@@ -19,4 +19,5 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     journal = wiring.journal(rule=rule_of(os.environ), run=execution.rsplit("/", 1)[-1])
     settings = read_run_settings(os.environ, journal)
     engine = wiring.engine(context, journal)
-    return run_rule(engine, wiring.run_context(settings, execution, journal), settings.poll)
+    on_request = event.get("requested") is True
+    return run_rule(engine, wiring.run_context(settings, execution, journal, on_request=on_request), settings.poll)

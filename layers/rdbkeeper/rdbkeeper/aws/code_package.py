@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from rdbkeeper.aws.hosts import is_trusted
 from rdbkeeper.domain.errors import FleetRefused, FleetUnavailable
 from rdbkeeper.ports import Record
 
 LARGEST_PACKAGE_BYTES = 50 * (1 << 20)  # "Lambda quotas": a zipped deployment package
 TRIES = 3
 OK = 200
-_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 
 
 def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
@@ -29,7 +29,11 @@ def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
     message holds the link.
     """
     link = function["Code"]["Location"]
-    _check_host(link, lambda_endpoint)
+    if not is_trusted(link, lambda_endpoint):
+        raise FleetRefused(
+            f"Lambda names {urlsplit(link).hostname} as the host of its code packages, which is none of AWS's.",
+            hint="Nothing was fetched. Check what answers in Lambda's place.",
+        )
     name = function["Configuration"]["FunctionName"]
     body = _download(link, name)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
@@ -56,14 +60,3 @@ def _download(link: str, name: str) -> bytes:
             # The error's own text holds the link, so neither it nor its cause is passed on.
             problem = f"got no answer: {type(error).__name__}"
     raise FleetUnavailable(f"Fetching the code package of {name} {problem}.", hint="Send the request again.")
-
-
-def _check_host(link: str, lambda_endpoint: str) -> None:
-    parts = urlsplit(link)
-    is_aws = parts.scheme == "https" and (parts.hostname or "").endswith(_AWS_HOSTS)
-    is_lambdas_own = parts.netloc == urlsplit(lambda_endpoint).netloc and bool(parts.netloc)
-    if not (is_aws or is_lambdas_own):
-        raise FleetRefused(
-            f"Lambda names {parts.hostname} as the host of its code packages, which is none of AWS's.",
-            hint="Nothing was fetched. Check what answers in Lambda's place.",
-        )

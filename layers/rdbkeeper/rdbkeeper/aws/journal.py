@@ -1,13 +1,15 @@
-"""Log lines as structured JSON, for the console's log viewer."""
+"""Log lines as structured JSON, for the console's log viewer; metrics are lines that CloudWatch picks from the log."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from rdbkeeper.domain.errors import RdbkeeperError
+from rdbkeeper.domain.metrics import NAMESPACE
 
 # Lines that a handler has not bound yet still carry the three keys, so that every query can filter on them.
 UNBOUND = {"rule": "-", "run": "-", "backup": "-"}
@@ -35,6 +37,17 @@ class LambdaJournal:
 
     def exception(self, event: str, message: str, **fields: Any) -> None:
         self._logger.error(message, exc_info=True, extra=self._extra(event, fields))  # noqa: LOG014 - called in a handler
+
+    def measure(self, metric: str, value: float, dimensions: Sequence[tuple[str, str]]) -> None:
+        from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+        # By itself Powertools adds the dimension `service` from the environment where there is none, and an alarm that
+        # names other dimensions than the metric has reads nothing.
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+        for name, text in dimensions:
+            metrics.add_dimension(name, text)
+        metrics.add_metric(metric, MetricUnit.NoUnit, value)
+        metrics.flush_metrics()
 
     def _extra(self, event: str, fields: dict[str, Any]) -> dict[str, Any]:
         return {**self._keys, "event": event, **fields}

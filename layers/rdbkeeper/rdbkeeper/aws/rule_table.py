@@ -1,246 +1,269 @@
-"""Rules, leases and open uploads in one DynamoDB table.
+"""Rules, how they are, what was sent for them and how they were deleted, in DynamoDB.
 
-    pk          sk                what
-    rules       {rule}            a rule, as its record
-    registry    revision          how often a rule was added; guards the check that no two rules share a place
-    rule#{rule} lease             who may write for the rule
-    rule#{rule} upload#{key}#{id} a multipart upload that is open
-    rule#{rule} attempt#{transfer} which leg of a transfer has begun, and how often
-
-A conditional write whose answer was lost is repeated by the SDK and then fails its own condition; so after a failed
-condition the item that is there is looked at (ReturnValuesOnConditionCheckFailure) before it is called a failure.
+`table_items` shows the layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from rdbkeeper.aws.errors import Family, code_of, translated
-from rdbkeeper.domain.errors import (
-    LeaseLost,
-    NameTaken,
-    RuleBusy,
-    TableDenied,
-    TableRefused,
-    TableUnavailable,
+from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.table_items import (
+    FAMILY,
+    Condition,
+    TableItems,
+    between,
+    in_partition,
+    pack,
+    rule_key,
+    rule_partition,
+    status_key,
 )
+from rdbkeeper.domain.errors import NameTaken, RuleBusy, TableUnavailable
+from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.ports import Record, Upload
+from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
+from rdbkeeper.ports import Clock, Record, RulesPage
 
-_FAMILY = Family(TableDenied, TableUnavailable, TableRefused)
+DELETIONS_KEPT_FOR = timedelta(days=30)
 _REGISTRY = {"pk": "registry", "sk": "revision"}
-_to_attribute = TypeSerializer().serialize
-_from_attribute = TypeDeserializer().deserialize
-
-
-def _pack(item: Record) -> Record:
-    return {name: _to_attribute(value) for name, value in item.items()}
-
-
-def _unpack(item: Record) -> Record:
-    return {name: _from_attribute(value) for name, value in item.items()}
-
-
-def _rule_key(name: str) -> Record:
-    return {"pk": "rules", "sk": name}
-
-
-def _lease_key(rule: str) -> Record:
-    return {"pk": f"rule#{rule}", "sk": "lease"}
-
-
-def _upload_key(rule: str, upload: Upload) -> Record:
-    return {"pk": f"rule#{rule}", "sk": f"upload#{upload.key}#{upload.upload_id}"}
-
-
-def _attempt_key(rule: str, transfer: str) -> Record:
-    return {"pk": f"rule#{rule}", "sk": f"attempt#{transfer}"}
+_FLEET_END = {"pk": "registry", "sk": "ended"}
+_ABSENT = Condition("attribute_not_exists(pk)")
+_MOST_IN_A_BATCH = 25  # BatchWriteItem, DynamoDB API reference
+# What a batch leaves undone is to be sent again after a growing pause (BatchWriteItem); this is some 6 s in all.
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 class DynamoRuleTable:
     """The rule table over a DynamoDB client."""
 
-    def __init__(self, client: Any, table: str) -> None:
-        self._client = client
-        self._table = table
+    def __init__(self, client: Any, table: str, clock: Clock, pause: Callable[[float], None] = time.sleep) -> None:
+        self._items = TableItems(client, table)
+        self._clock = clock
+        self._pause = pause
 
     # ----------------------------------------------------------------- rules
 
     def find_rule(self, name: str) -> Rule | None:
-        item = self._get(_rule_key(name))
+        item = self._items.find(rule_key(name))
         return Rule.from_record(item["rule"]) if item else None
 
     def rules(self) -> list[Rule]:
-        return [Rule.from_record(item["rule"]) for item in self._query("rules")]
+        return [Rule.from_record(item["rule"]) for item in self._items.query(in_partition("rules"))]
+
+    def rules_page(self, after: str, limit: int) -> RulesPage:
+        # One more than is shown tells whether there are more. DynamoDB takes no empty key, not even to compare with.
+        every = in_partition("rules")
+        later = Condition("pk = :pk AND sk > :after", {}, {":pk": "rules", ":after": after})
+        items, cut_off = self._items.query_some(later if after else every, limit + 1)
+        rules = [Rule.from_record(item["rule"]) for item in items[:limit]]
+        if not rules:
+            return RulesPage((), "")
+        first, last = rules[0].name, rules[-1].name
+        statuses = _read_statuses(self._items.query(between("status", first, last)))
+        more = cut_off or len(items) > limit
+        return RulesPage(
+            tuple((rule, statuses.get(rule.name, RuleStatus())) for rule in rules), next_after=last if more else ""
+        )
 
     def registry_revision(self) -> int:
-        item = self._get(_REGISTRY)
+        item = self._items.find(_REGISTRY)
         return int(item["revision"]) if item else 0
 
     def create_rule(self, rule: Rule, registry_revision: int) -> None:
-        add_rule = {
-            "TableName": self._table,
-            "Item": _pack({**_rule_key(rule.name), "rule": rule.as_record()}),
-            "ConditionExpression": "attribute_not_exists(pk)",
-        }
-        count_up = {
-            "TableName": self._table,
-            "Item": _pack({**_REGISTRY, "revision": registry_revision + 1}),
-            "ConditionExpression": "attribute_not_exists(pk) OR revision = :before",
-            "ExpressionAttributeValues": _pack({":before": registry_revision}),
-        }
-        with translated(_FAMILY, f"Registering the rule {rule.name}"):
-            try:
-                self._client.transact_write_items(TransactItems=[{"Put": add_rule}, {"Put": count_up}])
-            except ClientError as error:
-                if code_of(error) != "TransactionCanceledException":
-                    raise
-                self._explain_refused_create(rule, error)
-
-    def _explain_refused_create(self, rule: Rule, error: ClientError) -> None:
-        """Say why the transaction was refused; nothing, when it is our own write that is there already."""
-        there = self.find_rule(rule.name)
-        if there == rule:
+        leftovers = [status_key(rule.name), _sent_key(rule.name), _deletion_key(rule.name)]
+        writes = [
+            self._put_rule(rule, _ABSENT),
+            self._count_up(registry_revision),
+            *({"Delete": {"TableName": self._items.table, "Key": pack(key)}} for key in leftovers),
+        ]
+        refusal = self._write_together(writes, f"Registering the rule {rule.name}")
+        if refusal is None or self._is_there(rule):
             return
-        if there is not None:
+        if self.find_rule(rule.name) is not None:
             raise NameTaken(
                 f"There is a rule {rule.name} already.", field="name", hint="Choose another name."
-            ) from error
-        raise RuleBusy("Another rule was added at the same moment.", hint="Send the request again.") from error
+            ) from refusal
+        raise RuleBusy("Another rule took its place at the same moment.", hint="Send the request again.") from refusal
 
-    def replace_rule(self, rule: Rule, revision: int) -> None:
-        item = {**_rule_key(rule.name), "rule": rule.as_record()}
-        there = self._put_if(
-            item, "#rule.revision = :before", {"#rule": "rule"}, {":before": revision}, "Changing a rule"
-        )
-        if there is not None and there.get("rule") != _normal(rule.as_record()):
+    def replace_rule(self, rule: Rule, revision: int, registry_revision: int | None = None) -> None:
+        at_revision = Condition("#rule.revision = :before", {"#rule": "rule"}, {":before": revision})
+        writes = [self._put_rule(rule, at_revision)]
+        if registry_revision is not None:
+            writes.append(self._count_up(registry_revision))
+        refusal = self._write_together(writes, f"Changing the rule {rule.name}")
+        if refusal is not None and not self._is_there(rule):
             raise RuleBusy(
-                f"The rule {rule.name} was changed by somebody else at the same moment.",
+                f"The rule {rule.name}, or who keeps copies where, was changed by somebody else at the same moment.",
                 hint="Look at it again with `get` and repeat the request.",
-            )
+            ) from refusal
 
-    def remove_rule(self, name: str) -> None:
-        self._delete(_lease_key(name), "Removing a rule's lease")
-        self._delete(_rule_key(name), f"Removing the rule {name}")
+    def remove_rule(self, name: str, revision: int, deletion: Record) -> None:
+        there = self.find_rule(name)
+        if there is not None and there.revision != revision:
+            return
+        # The rule itself goes last: until then it shows that there is something to finish, wherever this was cut off.
+        self._record_deletion(name, deletion)
+        keys_only = {"ProjectionExpression": "pk, sk"}
+        for keys in self._items.pages(in_partition(rule_partition(name)), **keys_only):
+            self._delete_all(keys, f"Removing what is on record for {name}")
+        for key in (status_key(name), _sent_key(name)):
+            self._items.delete(key, f"Removing the rule {name}")
+        at_revision = Condition("#rule.revision = :revision", {"#rule": "rule"}, {":revision": revision})
+        self._items.delete_if(rule_key(name), at_revision, f"Removing the rule {name}")
 
-    # ---------------------------------------------------------------- leases
+    # ------------------------------------------------------------- deletions
 
-    def find_lease_owner(self, rule: str) -> str | None:
-        item = self._get(_lease_key(rule))
-        return str(item["owner"]) if item else None
+    def find_deletion(self, name: str) -> Record | None:
+        item = self._items.find(_deletion_key(name))
+        if item is None or item["expires_at"] < self._now_s():
+            return None
+        deletion: Record = item["deletion"]
+        return deletion
 
-    def take_lease(self, rule: str, owner: str, instead_of: str | None, now: datetime) -> bool:
-        item = {**_lease_key(rule), "owner": owner, "renewed_at": now.isoformat()}
-        there = self._put_if(
-            item,
-            "attribute_not_exists(pk) OR #owner IN (:me, :other)",
-            {"#owner": "owner"},
-            {":me": owner, ":other": instead_of or owner},
-            "Taking the lease",
-        )
-        return there is None or there.get("owner") == owner
+    def deletions(self) -> list[str]:
+        deleted = Condition("pk = :pk", {}, {":pk": "deleted", ":now": self._now_s()})
+        items = self._items.query(deleted, FilterExpression="expires_at >= :now", ProjectionExpression="sk")
+        return [str(item["sk"]) for item in items]
 
-    def renew_lease(self, rule: str, owner: str, now: datetime) -> None:
-        item = {**_lease_key(rule), "owner": owner, "renewed_at": now.isoformat()}
-        there = self._put_if(item, "#owner = :me", {"#owner": "owner"}, {":me": owner}, "Renewing the lease")
-        if there is not None:
-            raise LeaseLost(
-                f"This run of {rule} no longer holds the rule's lease, so it stops before it writes anything more.",
-                hint="The rule was deleted, or a later run took over because this one seemed to have ended.",
-            )
+    def _record_deletion(self, name: str, deletion: Record) -> None:
+        # The first one stays: making a rule strikes off the last one's, so what is there is of this very rule.
+        item = {
+            **_deletion_key(name),
+            "deletion": deletion,
+            "expires_at": self._now_s() + int(DELETIONS_KEPT_FOR.total_seconds()),
+        }
+        none_yet = Condition("attribute_not_exists(pk) OR expires_at < :now", {}, {":now": self._now_s()})
+        self._items.put_if(item, none_yet, f"Recording that the rule {name} is deleted")
 
-    def free_lease(self, rule: str, owner: str) -> None:
-        with translated(_FAMILY, "Freeing the lease"):
-            try:
-                self._client.delete_item(
-                    TableName=self._table,
-                    Key=_pack(_lease_key(rule)),
-                    ConditionExpression="#owner = :me",
-                    ExpressionAttributeNames={"#owner": "owner"},
-                    ExpressionAttributeValues=_pack({":me": owner}),
-                )
-            except ClientError as error:
-                if code_of(error) != "ConditionalCheckFailedException":
-                    raise  # otherwise it is another's, or gone: nothing of ours to free
+    def fleet_has_ended(self) -> bool:
+        return self._items.find(_FLEET_END) is not None
 
-    # --------------------------------------------------------------- uploads
+    def record_fleet_end(self, *, ended: bool) -> None:
+        if ended:
+            self._items.put(_FLEET_END, "Noting that the fleet has ended")
+        else:
+            self._items.delete(_FLEET_END, "Noting that the fleet is there")
 
-    def remember_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
-        for upload in uploads:
-            item = {**_upload_key(rule, upload), "key": upload.key, "upload_id": upload.upload_id}
-            with translated(_FAMILY, "Recording an open upload"):
-                self._client.put_item(TableName=self._table, Item=_pack(item))
+    # -------------------------------------------------------------- statuses
 
-    def remembered_uploads(self, rule: str) -> list[Upload]:
-        items = self._query(f"rule#{rule}", "upload#")
-        return [Upload(str(item["key"]), str(item["upload_id"])) for item in items]
+    def find_status(self, name: str) -> RuleStatus:
+        return _read_status(self._items.find(status_key(name)) or {})
 
-    def forget_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
-        for upload in uploads:
-            self._delete(_upload_key(rule, upload), "Striking an upload off the record")
+    def statuses(self) -> dict[str, RuleStatus]:
+        return _read_statuses(self._items.query(in_partition("status")))
 
-    # -------------------------------------------------------------- attempts
+    def record_block(self, rule: str, block: Block | None) -> None:
+        # For a rule that is gone by now this leaves a row that nobody is shown: a status is looked up for a rule that
+        # is there, and making a rule of that name strikes it off.
+        what = f"Noting what keeps the rule {rule} from its work"
+        if block is not None:
+            self._items.set_attribute(status_key(rule), "block", block.as_record(), what)
+            return
+        there = Condition("attribute_exists(#block)", {"#block": "block"})
+        self._items.update(status_key(rule), "REMOVE #block", there, what)
 
-    def count_attempt(self, rule: str, transfer: str, leg: int) -> int:
-        # Read and put back: only the one run that holds the lease counts.
-        there = self._get(_attempt_key(rule, transfer)) or {}
-        count = int(there["count"]) + 1 if there.get("leg") == leg else 1
-        with translated(_FAMILY, "Counting an attempt"):
-            item = {**_attempt_key(rule, transfer), "leg": leg, "count": count}
-            self._client.put_item(TableName=self._table, Item=_pack(item))
-        return count
+    # -------------------------------------------------------- schedules sent
 
-    def forget_attempts(self, rule: str, transfer: str) -> None:
-        self._delete(_attempt_key(rule, transfer), "Striking attempts off the record")
+    def sent_schedules(self) -> dict[str, dict[str, ScheduleSent]]:
+        items = self._items.query(in_partition("sent"))
+        return {str(item["sk"]): _read_sent(item["schedules"]) for item in items}
+
+    def find_sent_schedules(self, rule: str) -> dict[str, ScheduleSent]:
+        item = self._items.find(_sent_key(rule))
+        return _read_sent(item["schedules"]) if item else {}
+
+    def record_sent_schedules(self, rule: str, sent: Mapping[str, ScheduleSent]) -> None:
+        what = f"Recording the schedules of the rule {rule}"
+        if sent:
+            self._items.put({**_sent_key(rule), "schedules": _write_sent(sent)}, what)
+        else:
+            self._items.delete(_sent_key(rule), what)
 
     # --------------------------------------------------------------- private
 
-    def _get(self, key: Record) -> Record | None:
-        with translated(_FAMILY, "Reading the rule table"):
-            item = self._client.get_item(TableName=self._table, Key=_pack(key), ConsistentRead=True).get("Item")
-        return _unpack(item) if item else None
+    def _now_s(self) -> int:
+        return int(self._clock.now().timestamp())
 
-    def _query(self, partition: str, sort_prefix: str = "") -> list[Record]:
-        condition, values = "pk = :pk", {":pk": partition}
-        if sort_prefix:
-            condition, values = "pk = :pk AND begins_with(sk, :sk)", {":pk": partition, ":sk": sort_prefix}
-        with translated(_FAMILY, "Reading the rule table"):
-            pages = self._client.get_paginator("query").paginate(
-                TableName=self._table,
-                ConsistentRead=True,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=_pack(values),
-            )
-            return [_unpack(item) for page in pages for item in page["Items"]]
+    def _is_there(self, rule: Rule) -> bool:
+        """True when it is our own write that is there: its answer was lost, and it was repeated."""
+        there = self.find_rule(rule.name)
+        return there is not None and there.as_record() == rule.as_record()
 
-    def _put_if(self, item: Record, condition: str, names: dict[str, str], values: Record, what: str) -> Record | None:
-        """Put an item if the condition holds; otherwise return the item that is there ({} for none)."""
-        with translated(_FAMILY, what):
+    def _put_rule(self, rule: Rule, condition: Condition) -> Record:
+        item = pack({**rule_key(rule.name), "rule": rule.as_record()})
+        return {"Put": {"TableName": self._items.table, "Item": item, **condition.parameters()}}
+
+    def _count_up(self, before: int) -> Record:
+        unchanged = Condition("attribute_not_exists(pk) OR revision = :before", {}, {":before": before})
+        item = pack({**_REGISTRY, "revision": before + 1})
+        return {"Put": {"TableName": self._items.table, "Item": item, **unchanged.parameters()}}
+
+    def _write_together(self, writes: list[Record], what: str) -> ClientError | None:
+        """Write all or nothing; returns the refusal when a condition did not hold or others wrote at that moment."""
+        with translated(FAMILY, what):
             try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=_pack(item),
-                    ConditionExpression=condition,
-                    ExpressionAttributeNames=names,
-                    ExpressionAttributeValues=_pack(values),
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
+                self._items.client.transact_write_items(TransactItems=writes)
             except ClientError as error:
-                if code_of(error) != "ConditionalCheckFailedException":
+                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
+                others = {"ConditionalCheckFailed", "TransactionConflict"}
+                if code_of(error) != "TransactionCanceledException" or not reasons & others:
                     raise
-                return _unpack(error.response.get("Item", {}))  # botocore puts it there
+                return error
         return None
 
-    def _delete(self, key: Record, what: str) -> None:
-        with translated(_FAMILY, what):
-            self._client.delete_item(TableName=self._table, Key=_pack(key))
+    def _delete_all(self, keys: Sequence[Record], what: str) -> None:
+        for first in range(0, len(keys), _MOST_IN_A_BATCH):
+            batch = keys[first : first + _MOST_IN_A_BATCH]
+            left = {self._items.table: [{"DeleteRequest": {"Key": pack(key)}} for key in batch]}
+            for pause_s in _PAUSES_S:
+                with translated(FAMILY, what):
+                    left = self._items.client.batch_write_item(RequestItems=left).get("UnprocessedItems", {})
+                if not left:
+                    break
+                self._pause(pause_s)
+            else:
+                raise TableUnavailable(
+                    f"{what} stopped: the table was too busy for some of it.",
+                    hint="Send the request again; it goes on where this one stopped.",
+                )
 
 
-def _normal(record: Record) -> Record:
-    """A record as it comes back from the table, where every number is a Decimal."""
-    return _unpack(_pack(record))
+def _sent_key(rule: str) -> Record:
+    return {"pk": "sent", "sk": rule}
+
+
+def _deletion_key(rule: str) -> Record:
+    return {"pk": "deleted", "sk": rule}
+
+
+def _read_status(item: Mapping[str, Any]) -> RuleStatus:
+    return RuleStatus(
+        last_run=RunReport.from_record(item["run"]) if "run" in item else None,
+        kept=KeptCopies.from_record(item["kept"]) if "kept" in item else KeptCopies(),
+        block=Block.from_record(item["block"]) if "block" in item else None,
+    )
+
+
+def _read_statuses(items: Sequence[Mapping[str, Any]]) -> dict[str, RuleStatus]:
+    statuses = {str(item["sk"]): _read_status(item) for item in items}
+    return {name: status for name, status in statuses.items() if status != RuleStatus()}
+
+
+def _write_sent(sent: Mapping[str, ScheduleSent]) -> Record:
+    return {
+        name: {"fingerprint": one.fingerprint, "modified_at": one.modified_at.astimezone(UTC).isoformat()}
+        for name, one in sent.items()
+    }
+
+
+def _read_sent(record: Mapping[str, Mapping[str, str]]) -> dict[str, ScheduleSent]:
+    return {
+        name: ScheduleSent(one["fingerprint"], datetime.fromisoformat(one["modified_at"]))
+        for name, one in record.items()
+    }

@@ -21,12 +21,14 @@ class BackupState(StrEnum):
 class Instance:
     """One managed Redis deployment as its provider describes it.
 
-    `members` are the ids of its nodes: a provider may file a backup under a node in place of the instance.
+    `members` are the ids of its nodes: a provider may file a backup under a node in place of the instance. `status` is
+    the provider's own word; `available` is False while nothing can be done with the instance or its backups.
     """
 
     provider: str
     name: str
     engine: str
+    status: str
     available: bool
     backup_retention_days: int
     backup_window: str
@@ -73,7 +75,8 @@ class EngineFacts:
 class Backup:
     """A point-in-time set of files, one a shard, as the provider lists it.
 
-    `taken_at` (aware UTC) is the earliest shard's; None while the provider has not said it.
+    `taken_at` (aware UTC) is the earliest shard's; None while the provider has not said it. `source_size` is how large
+    the data are at the source, in the provider's own words; "" where it says nothing.
     """
 
     provider: str
@@ -84,6 +87,7 @@ class Backup:
     taken_at: datetime | None
     shards: tuple[Shard, ...]
     engine: EngineFacts
+    source_size: str = ""
 
     @property
     def copy_id(self) -> str:
@@ -102,6 +106,7 @@ class Backup:
             "taken_at": self.taken_at.astimezone(UTC).isoformat() if self.taken_at else None,
             "shards": [[shard.name, shard.slots] for shard in self.shards],
             "engine": self.engine.as_record(),
+            "source_size": self.source_size,
         }
 
     @classmethod
@@ -115,6 +120,7 @@ class Backup:
             taken_at=datetime.fromisoformat(record["taken_at"]) if record["taken_at"] else None,
             shards=tuple(Shard(name, slots) for name, slots in record["shards"]),
             engine=EngineFacts.from_record(record["engine"]),
+            source_size=record.get("source_size", ""),
         )
 
 

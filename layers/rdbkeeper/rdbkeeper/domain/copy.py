@@ -29,6 +29,14 @@ class CatalogEntry:
     copy_id: str
     level: Level
 
+    @property
+    def taken_at(self) -> datetime | None:
+        """When the backup was taken (aware UTC), as the copy's id begins; None where it is no id of ours."""
+        try:
+            return datetime.strptime(self.copy_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
 
 @dataclass(frozen=True)
 class CopiedFile:

@@ -9,7 +9,11 @@
     │   ├── PlaceTaken              another rule keeps its copies there
     │   ├── InstanceNotFound
     │   ├── BackupsDisabled
-    │   └── RuleBusy                the same rule is being changed by somebody else
+    │   ├── RuleBusy                the same rule is being changed by somebody else
+    │   ├── RevisionStale           the rule was changed after it was read
+    │   ├── RuleNotReady            the rule is still being made, or being deleted
+    │   ├── RunIsGoing
+    │   └── OutOfTime               not begun, because the rest of the request took too long
     ├── SourceError             the provider of the backups
     │   ├── SourceUnavailable       (a retry can help)
     │   ├── SourceDenied
@@ -32,7 +36,7 @@
     │   ├── FileMissing             a copy would lack one of its backup's files
     │   ├── StoreMismatch           the store holds other bytes than were sent
     │   └── ManifestUnreadable
-    ├── FleetError              functions, schedules, log groups
+    ├── FleetError              functions, schedules, log groups, alarms
     │   ├── FleetUnavailable        (a retry can help)
     │   ├── FleetDenied
     │   ├── FleetRefused
@@ -44,6 +48,7 @@
     ├── RunError
     │   ├── LeaseLost               another run has taken over; this one stops
     │   ├── RuleGone                the rule was deleted while its run was going
+    │   ├── RuleChanged             the rule was pointed elsewhere while its run was going
     │   ├── LegNeverEnds            each invocation that tried it was killed
     │   ├── UnexpectedError         a defect: the log has the stack trace
     │   └── RunFailed               at least one backup failed
@@ -117,6 +122,22 @@ class BackupsDisabled(RequestError):
 
 class RuleBusy(RequestError):
     """Somebody else is changing the rules at this moment."""
+
+
+class RevisionStale(RequestError):
+    """The rule was changed after it was read."""
+
+
+class RuleNotReady(RequestError):
+    """The rule is still being made, or being deleted."""
+
+
+class RunIsGoing(RequestError):
+    """A run of the rule is going."""
+
+
+class OutOfTime(RequestError):
+    """Not begun, because the rest of the request took too long."""
 
 
 class SourceError(RdbkeeperError):
@@ -216,7 +237,7 @@ class ManifestUnreadable(IntegrityError):
 
 
 class FleetError(RdbkeeperError):
-    """A function, schedule or log group could not be made or removed."""
+    """A function, schedule, log group or alarm could not be made, read or removed."""
 
 
 class FleetUnavailable(FleetError):
@@ -265,6 +286,10 @@ class LeaseLost(RunError):
 
 class RuleGone(RunError):
     """The rule was deleted while its run was going."""
+
+
+class RuleChanged(RunError):
+    """The rule was pointed at another instance or place while its run was going."""
 
 
 class LegNeverEnds(RunError):

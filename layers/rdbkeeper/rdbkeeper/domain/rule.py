@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -18,17 +18,21 @@ DEFAULT_VAULT = "default"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # ElastiCache: 1 to 40 letters, digits and hyphens, the first a letter (CreateReplicationGroup, API reference).
 _INSTANCE = re.compile(r"[a-z](?:-?[a-z0-9]){0,39}")
+# "CreateRole" in the IAM API reference. Only the name: an account's number is nobody's business in a rule.
+_ROLE = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 # The characters that the Amazon S3 user guide calls safe in keys.
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]+")
 LONGEST_INSTANCE = 40
+MOST_FORMER_PLACES = 10
 LONGEST_PREFIX = 512  # bytes; keys are at most 1,024, and a copy's own part of the key needs up to 200
 
 
 class RuleState(StrEnum):
-    """How far the fleet follows the rule."""
+    """What its owner wants of the rule, and whether the fleet has followed yet."""
 
     CREATING = "creating"
     ACTIVE = "active"
+    PAUSED = "paused"
     DELETING = "deleting"
 
 
@@ -48,7 +52,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. Raises InvalidRequest, naming the field, when made from values that are not a rule."""
+    """One rule. Raises InvalidRequest, naming the field, when made from values that are not a rule.
+
+    `role` is the name of a role of its own, "" for the stack's. `watched_since` is from when on it can be overdue: when
+    it was made, resumed, or pointed at another instance or place; None, which becomes `created_at`, when it was made.
+    `former_places` are where its copies lay before edits, the last one last.
+    """
 
     name: str
     provider: str
@@ -57,8 +66,11 @@ class Rule:
     created_at: datetime
     vault: str = DEFAULT_VAULT
     prefix: str = ""
+    role: str = ""
     state: RuleState = RuleState.CREATING
     revision: int = 1
+    watched_since: datetime | None = None
+    former_places: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -68,17 +80,20 @@ class Rule:
                 field="source.provider",
                 hint=f"Use {' or '.join(PROVIDERS)}.",
             )
-        if len(self.instance) > LONGEST_INSTANCE or not _INSTANCE.fullmatch(self.instance):
-            raise InvalidRequest(
-                f"{self.instance[:80]!r} is not the id of an instance.",
-                field="source.instance",
-                hint="Use the replication group's or cluster's id: lower-case letters, digits and single hyphens.",
-            )
+        check_instance_name(self.instance, "source.instance")
         if self.vault != DEFAULT_VAULT:
             raise InvalidRequest(
                 f"The vault {self.vault[:80]!r} is unknown.", field="vault", hint=f"Use {DEFAULT_VAULT!r}."
             )
         _check_prefix(self.prefix)
+        if self.role and not _ROLE.fullmatch(self.role):
+            raise InvalidRequest(
+                f"{self.role[:80]!r} is not the name of an IAM role.",
+                field="role",
+                hint="Leave it out for the stack's own role, or write the name alone, without account and path.",
+            )
+        if self.watched_since is None:
+            object.__setattr__(self, "watched_since", self.created_at)
 
     @property
     def place(self) -> Place:
@@ -92,10 +107,17 @@ class Rule:
             "cycle": self.cycle.as_record(),
             "vault": self.vault,
             "prefix": self.prefix,
+            "role": self.role,
             "state": self.state.value,
             "revision": self.revision,
-            "created_at": self.created_at.astimezone(UTC).isoformat(timespec="seconds"),
+            "created_at": _write_time(self.created_at),
+            "watched_since": _write_time(self.watched_since or self.created_at),
+            "former_places": list(self.former_places),
         }
+
+    def is_same_wish(self, other: Rule) -> bool:
+        """True when both say the same about what to protect, when, and where to; however far each has come."""
+        return _wish(self) == _wish(other)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Rule:
@@ -107,10 +129,48 @@ class Rule:
             cycle=Cycle.from_record(record["cycle"]),
             vault=record["vault"],
             prefix=record["prefix"],
+            role=record.get("role", ""),
             state=RuleState(record["state"]),
             revision=int(record["revision"]),
             created_at=datetime.fromisoformat(record["created_at"]),
+            watched_since=datetime.fromisoformat(record["watched_since"]) if "watched_since" in record else None,
+            former_places=tuple(record.get("former_places", ())),
         )
+
+
+def _wish(rule: Rule) -> tuple[object, ...]:
+    return (rule.name, rule.provider, rule.instance, rule.cycle, rule.vault, rule.prefix, rule.role)
+
+
+def _write_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True)
+class RuleEdit:
+    """What an edit says of a rule; None where it says nothing. A rule's name cannot change."""
+
+    provider: str | None = None
+    instance: str | None = None
+    cycle: Cycle | None = None
+    vault: str | None = None
+    prefix: str | None = None
+    role: str | None = None
+
+    def apply_to(self, rule: Rule, now: datetime) -> Rule:
+        """The rule as edited, at its next revision; the rule itself where the edit changes nothing.
+
+        Raises InvalidRequest, naming the field, where the result would be no rule.
+        """
+        said = {name: value for name, value in vars(self).items() if value is not None}
+        edited = replace(rule, **said, revision=rule.revision + 1)
+        if edited.is_same_wish(rule):
+            return rule
+        if edited.place == rule.place and edited.provider == rule.provider:
+            return edited
+        former = tuple(path for path in rule.former_places if path != edited.place.path)
+        former = (*former, rule.place.path)[-MOST_FORMER_PLACES:]
+        return replace(edited, former_places=former, watched_since=now)
 
 
 def check_name(name: str) -> None:
@@ -120,6 +180,16 @@ def check_name(name: str) -> None:
             f"{name[:80]!r} is not a rule's name.",
             field="name",
             hint="Begin with a lower-case letter; then up to 30 lower-case letters, digits and hyphens.",
+        )
+
+
+def check_instance_name(name: str, field: str) -> None:
+    """Raise InvalidRequest, naming the field it stands in, unless `name` can be an instance's name."""
+    if len(name) > LONGEST_INSTANCE or not _INSTANCE.fullmatch(name):
+        raise InvalidRequest(
+            f"{name[:80]!r} is not the id of an instance.",
+            field=field,
+            hint="Use the replication group's or cluster's id: lower-case letters, digits and single hyphens.",
         )
 
 

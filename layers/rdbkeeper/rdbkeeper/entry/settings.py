@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from rdbkeeper.domain.errors import SettingsError
-from rdbkeeper.domain.fleet import RULE_VARIABLE, FleetSettings
+from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings
 from rdbkeeper.ports import Journal, Poll
 
 # Looks grow apart from the first interval to four times that (30 s to 2 min by the template's defaults), and further
@@ -88,7 +88,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class ManageSettings:
-    """The settings of the function that manages rules."""
+    """The settings of the functions that manage rules and reconcile the fleet with them."""
 
     store: StoreSettings
     fleet: FleetSettings
@@ -103,5 +103,7 @@ class ManageSettings:
                 scheduler_role_arn=_read(environment, "RDBKEEPER_SCHEDULER_ROLE_ARN"),
                 schedule_group=_read(environment, "RDBKEEPER_SCHEDULE_GROUP"),
                 log_retention_days=_read_number(environment, "RDBKEEPER_LOG_RETENTION_DAYS"),
+                alarm_topic_arn=_read(environment, "RDBKEEPER_ALARM_TOPIC_ARN"),
+                rule_role_arns=tuple(filter(None, environment.get("RDBKEEPER_RULE_ROLE_ARNS", "").split(","))),
             ),
         )

@@ -12,11 +12,13 @@ from botocore.config import Config
 
 from rdbkeeper.aws.clock import SystemClock
 from rdbkeeper.aws.rule_table import DynamoRuleTable
+from rdbkeeper.aws.run_table import DynamoRunTable
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
-from rdbkeeper.flows.rules import Rules
+from rdbkeeper.flows.fleet import FleetWork
+from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.flows.transfer import PARTS_IN_FLIGHT
-from rdbkeeper.ports import Clock, Engine, Journal, Source, Vault
+from rdbkeeper.ports import Clock, Engine, Journal, Record, Source, Vault
 
 # botocore's standard mode repeats what throttling and lost connections interrupt. Time-outs times attempts stay
 # within what a leg holds in reserve. A Complete may take minutes, but S3 sends white space meanwhile to keep the
@@ -87,30 +89,51 @@ def engine(context: Any, journal: Journal) -> Engine:
     return DurableEngine(context, journal)
 
 
-def run_context(settings: RunSettings, execution: str, journal: Journal, client: Client = client) -> RunContext:
+def run_context(
+    settings: RunSettings, execution: str, journal: Journal, client: Client = client, *, on_request: bool = False
+) -> RunContext:
     """One run, over AWS."""
     from rdbkeeper.aws.executions import DurableExecutions
 
+    clock = SystemClock()
     return RunContext(
         rule_name=settings.rule,
         execution=execution,
-        table=DynamoRuleTable(client("dynamodb"), settings.store.table),
+        rules=DynamoRuleTable(client("dynamodb"), settings.store.table, clock),
+        runs=DynamoRunTable(client("dynamodb"), settings.store.table, clock),
         adapters=AwsAdapters(settings.store, client),
         executions=DurableExecutions(client("lambda")),
         journal=journal,
-        clock=SystemClock(),
+        clock=clock,
         export_timeout=settings.export_timeout,
+        on_request=on_request,
     )
 
 
-def rules(settings: ManageSettings, journal: Journal, client: Client = client) -> Rules:
+def rules(settings: ManageSettings, journal: Journal, client: Client = client) -> RulesContext:
     """What a person does with rules, over AWS."""
+    work = fleet_work(settings, journal, client)
+    return RulesContext(work.rules, work.runs, work, work.adapters, journal, work.clock)
+
+
+def fleet_work(settings: ManageSettings, journal: Journal, client: Client = client) -> FleetWork:
+    """What makes the fleet follow the rules, over AWS."""
     from rdbkeeper.aws.fleet import AwsFleet
 
-    return Rules(
-        table=DynamoRuleTable(client("dynamodb"), settings.store.table),
-        fleet=AwsFleet(client, settings.fleet),
+    clock = SystemClock()
+    return FleetWork(
+        stack=settings.fleet,
+        rules=DynamoRuleTable(client("dynamodb"), settings.store.table, clock),
+        runs=DynamoRunTable(client("dynamodb"), settings.store.table, clock),
+        services=AwsFleet(client, settings.fleet),
         adapters=AwsAdapters(settings.store, client),
         journal=journal,
-        clock=SystemClock(),
+        clock=clock,
     )
+
+
+def send_stack_answer(url: str, answer: Record, client: Client = client) -> None:
+    """Tell CloudFormation how its request ended."""
+    from rdbkeeper.aws.stack_answer import send
+
+    send(url, answer, client("lambda").meta.endpoint_url)

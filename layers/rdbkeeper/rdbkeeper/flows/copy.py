@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rdbkeeper import __version__
 from rdbkeeper.domain.copy import Level, data_key, manifest_key
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, LegNeverEnds, ObjectExists, RdbkeeperError, RuleGone
+from rdbkeeper.domain.errors import BackupBusy, BackupGone, LegNeverEnds, ObjectExists, RdbkeeperError
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
@@ -53,13 +53,14 @@ class CopySteps:
         abandoned = vault.find_uploads(key)
         for earlier in abandoned:
             vault.abort_upload(earlier)
-        self.context.table.forget_uploads(rule.name, abandoned)
+        self.context.runs.forget_uploads(rule.name, abandoned)
         upload = vault.open_upload(key)
-        self.context.table.remember_uploads(rule.name, [upload])
+        self.context.runs.remember_uploads(rule.name, [upload])
         return upload.upload_id
 
     def _remove_fragment(self, rule: Rule, ticket: Ticket, key: str, etag: str, reason: str) -> None:
         """Remove data without a manifest by exact key; looks once more that there is none."""
+        self.context.check_still_wanted(rule)
         vault = self.context.vault(rule)
         for level in Level:
             if vault.find_object(manifest_key(rule.place.path, ticket.copy_id, level)) is not None:
@@ -97,7 +98,7 @@ class CopySteps:
         would repeat it, and bill it, until the execution's own time is over.
         """
         parts_done = transfer.parts_done
-        attempts = self.context.table.count_attempt(self.context.rule_name, ticket.attempt, parts_done)
+        attempts = self.context.runs.count_attempt(self.context.rule_name, ticket.attempt, parts_done)
         if attempts > MOST_LEG_ATTEMPTS:
             raise LegNeverEnds(
                 f"Copying {ticket.backup_id} from part {parts_done + 1} on began {attempts - 1} times and never ended.",
@@ -118,14 +119,14 @@ class CopySteps:
     def publish(self, rule: Rule, export: Export, transfer: Transfer, seconds: float) -> Record:
         """Verify all files, complete them, write the manifest, and let go of the staged files."""
         self.context.renew_lease()
-        self._check_rule_is_wanted()
+        self.context.check_still_wanted(rule)
         ticket, vault = export.ticket, self.context.vault(rule)
         check_all_shards(export.backup, transfer)
         files = complete_files(transfer, vault, self.context.log(ticket))
         self.context.renew_lease()
         manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")
-        self.context.table.forget_uploads(rule.name, _uploads(transfer))
-        self.context.table.forget_attempts(rule.name, ticket.attempt)
+        self.context.runs.forget_uploads(rule.name, _uploads(transfer))
+        self.context.runs.forget_attempts(rule.name, ticket.attempt)
         outcome = Outcome(
             backup_id=ticket.backup_id,
             status=Status.COPIED,
@@ -140,17 +141,10 @@ class CopySteps:
         self.context.log_outcome(outcome)
         return outcome.as_record()
 
-    def _check_rule_is_wanted(self) -> None:
-        if self.context.find_wanted_rule() is None:
-            raise RuleGone(
-                f"The rule {self.context.rule_name} was deleted while its run was going.",
-                hint="Nothing more is copied.",
-            )
-
     def give_up(self, rule: Rule, ticket: Ticket, transfer: Transfer | None, error: RdbkeeperError) -> Record:
         """Turn a failure into this backup's outcome; its uploads are given up, so that nothing is left open."""
         self.context.give_up_uploads(rule, _uploads(transfer) if transfer else [])
-        self.context.table.forget_attempts(rule.name, ticket.attempt)
+        self.context.runs.forget_attempts(rule.name, ticket.attempt)
         status = Status.POSTPONED if isinstance(error, BackupBusy) else Status.FAILED
         outcome = Outcome(ticket.backup_id, status, error.code, str(error), copy_id=ticket.copy_id)
         self.context.log_outcome(outcome)

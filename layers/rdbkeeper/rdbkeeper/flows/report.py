@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from rdbkeeper.domain.errors import RdbkeeperError
+from rdbkeeper.domain.errors import RdbkeeperError, SourceDenied, VaultError
 from rdbkeeper.domain.outcome import Outcome, Status, count_statuses, report_line
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.status import Block, KeptCopies, RunReport, RunState, find_kept_copies
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Record
 
 
 @dataclass(frozen=True)
 class ReportStep:
-    """Tells a run in one line."""
+    """Tells a run in one line, in the log and in the rule's history."""
 
     context: RunContext
 
-    def finish(self, rule: Rule, decided: Mapping[str, int], outcomes: Sequence[Outcome]) -> Record:
-        """Log the one line that tells the run, and free the lease."""
+    def finish(self, began: Record, rule: Rule, decided: Mapping[str, int], outcomes: Sequence[Outcome]) -> Record:
+        """Log the one line that tells the run, put it on record, and free the lease."""
         next_fire = next(rule.cycle.fire_times(self.context.clock.now()), None)
         line = report_line(rule.name, decided, outcomes, next_fire, rule.cycle.time_zone)
         counts = count_statuses(outcomes)
@@ -33,11 +35,47 @@ class ReportStep:
             failed=failed,
             size_bytes=sum(outcome.size_bytes for outcome in outcomes),
         )
-        self.context.table.free_lease(rule.name, self.context.execution)
+        self._end(began, RunState.FAILED if failed else RunState.SUCCEEDED, line, outcomes, self._find_kept(rule))
         return {"line": line, "failed": failed}
 
-    def report_failure(self, error: RdbkeeperError) -> Record:
-        """Log that the run itself failed, and free the lease if it is this run's."""
-        self.context.journal.error("RunFailed", f"{self.context.rule_name}: the run failed: {error}", reason=error.code)
-        self.context.table.free_lease(self.context.rule_name, self.context.execution)
+    def end_early(self, began: Record, reason: RdbkeeperError) -> Record:
+        """Log that the rule was deleted or edited under its run, which therefore ends."""
+        self.context.journal.warning("RunEndedEarly", str(reason), reason=reason.code)
+        if self.context.find_wanted_rule() is not None:  # a deleted rule has no history to write into
+            self._end(began, RunState.POSTPONED, f"{self.context.rule_name}: {reason.message}")
+        return {"refused": reason.code, "message": reason.message}
+
+    def report_failure(self, began: Record, error: RdbkeeperError) -> Record:
+        """Log that the run itself failed, put it on record, and free the lease if it is this run's."""
+        name = self.context.rule_name
+        line = f"{name}: the run failed: {error}"
+        self.context.journal.error("RunFailed", line, reason=error.code)
+        if isinstance(error, VaultError | SourceDenied):
+            # A person must see it until a run gets through; reconciling starts one when the vault answers again.
+            self.context.rules.record_block(name, Block(error.code, error.message, error.hint, owes_run=True))
+        self._end(began, RunState.FAILED, line)
         return {}
+
+    def _end(
+        self,
+        began: Record,
+        state: RunState,
+        line: str,
+        outcomes: Sequence[Outcome] = (),
+        kept: KeptCopies | None = None,
+    ) -> None:
+        started_at = datetime.fromisoformat(began["started_at"])
+        now = self.context.clock.now()
+        report = RunReport(self.context.run_id, started_at, state, line, now, tuple(outcomes))
+        self.context.runs.record_run(self.context.rule_name, report, kept)
+        self.context.runs.free_lease(self.context.rule_name, self.context.execution)
+
+    def _find_kept(self, rule: Rule) -> KeptCopies | None:
+        """What lies in the rule's place now; None when the vault does not tell, which must not fail what was copied."""
+        try:
+            return find_kept_copies(self.context.vault(rule).catalog(rule.place.path))
+        except VaultError as error:
+            self.context.journal.warning(
+                "CatalogUnread", f"The copies could not be counted: {error}", reason=error.code
+            )
+            return None

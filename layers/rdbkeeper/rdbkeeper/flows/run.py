@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleGone, RunFailed, from_record
+from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed, from_record
 from rdbkeeper.domain.outcome import Outcome
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
@@ -35,17 +35,18 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
     Raises RunFailed at the end when any backup failed, and the error itself when the run could not be made at all.
     """
     steps = _Steps.over(context)
+    began = engine.step("begin", steps.scan.begin)
     try:
-        scan = engine.step("scan", steps.scan.run)
+        scan = engine.step("scan", partial(steps.scan.run, began))
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
         outcomes = _Run(engine, steps, poll, rule).copy_all([Ticket(*values) for values in scan["to_copy"]])
-        report = engine.step("report", partial(steps.report.finish, rule, scan["decided"], outcomes))
-    except RuleGone as gone:
-        return {"refused": gone.code, "message": gone.message}
+        report = engine.step("report", partial(steps.report.finish, began, rule, scan["decided"], outcomes))
+    except (RuleGone, RuleChanged) as reason:
+        return engine.step("report early end", partial(steps.report.end_early, began, reason))
     except RdbkeeperError as error:
-        engine.step("report failure", partial(steps.report.report_failure, error))
+        engine.step("report failure", partial(steps.report.report_failure, began, error))
         raise
     if report["failed"]:
         raise RunFailed(report["line"], hint="The log lines of this run tell the reason for each failed backup.")
@@ -154,7 +155,7 @@ class _Run:
         return transfer.start_over(uploads)
 
     def _give_up(self, ticket: Ticket, transfer: Transfer | None, error: RdbkeeperError) -> Outcome:
-        if isinstance(error, LeaseLost | RuleGone):
+        if isinstance(error, LeaseLost | RuleGone | RuleChanged):
             if transfer is not None:
                 self.engine.step(
                     f"abandon {ticket.copy_id}", partial(self.steps.copy.abandon, self.rule, ticket, transfer)

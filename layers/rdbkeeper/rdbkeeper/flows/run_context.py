@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rdbkeeper.domain.errors import RuleChanged, RuleGone
 from rdbkeeper.domain.outcome import Outcome, Status, describe
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.flows.uploads import give_up_uploads
-from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, Source, Upload, Vault
+from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, RunTable, Source, Upload, Vault
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,51 @@ class Ticket:
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run over the ports. Holds nothing that a fresh invocation could not find out again."""
+    """One run over the ports. Holds nothing that a fresh invocation could not find out again.
+
+    `on_request` is True for a run that a person or reconciling started, which a paused rule does as well.
+    """
 
     rule_name: str
     execution: str
-    table: RuleTable
+    rules: RuleTable
+    runs: RunTable
     adapters: Adapters
     executions: Executions
     journal: Journal
     clock: Clock
     export_timeout: timedelta
+    on_request: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """The run's id as logs, history and answers show it: the last part of its execution's name."""
+        return self.execution.rsplit("/", 1)[-1]
 
     def renew_lease(self) -> None:
         """Stay in charge of the rule, at the beginning of each step. Raises LeaseLost."""
-        self.table.renew_lease(self.rule_name, self.execution, self.clock.now())
+        self.runs.renew_lease(self.rule_name, self.execution, self.clock.now())
 
     def find_wanted_rule(self) -> Rule | None:
         """The rule as it is now, or None when it is gone or being deleted."""
-        rule = self.table.find_rule(self.rule_name)
+        rule = self.rules.find_rule(self.rule_name)
         return None if rule is None or rule.state is RuleState.DELETING else rule
+
+    def check_still_wanted(self, rule: Rule) -> None:
+        """Raise RuleGone or RuleChanged unless the rule still says what this run goes by.
+
+        Asked before anything that cannot be undone: the rule may have been deleted or edited while its run was going.
+        """
+        now = self.find_wanted_rule()
+        if now is None:
+            raise RuleGone(
+                f"The rule {self.rule_name} was deleted while its run was going.", hint="Nothing more is copied."
+            )
+        if (now.provider, now.instance, now.place) != (rule.provider, rule.instance, rule.place):
+            raise RuleChanged(
+                f"The rule {self.rule_name} was pointed at another instance or place while its run was going.",
+                hint="Nothing more is copied to where it pointed; the next run goes by the rule as it is now.",
+            )
 
     def source(self, rule: Rule) -> Source:
         return self.adapters.source(rule.provider)
@@ -51,7 +78,7 @@ class RunContext:
 
     def give_up_uploads(self, rule: Rule, uploads: Sequence[Upload]) -> list[Upload]:
         """Abort uploads that nobody will complete; returns those that were."""
-        return give_up_uploads(rule, uploads, self.vault(rule), self.table, self.journal)
+        return give_up_uploads(rule, uploads, self.vault(rule), self.runs, self.journal)
 
     def log(self, ticket: Ticket) -> Journal:
         """The journal of one backup."""

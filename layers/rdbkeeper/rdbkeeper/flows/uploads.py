@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rdbkeeper.domain.errors import RdbkeeperError
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.ports import Journal, RuleTable, Upload, Vault
+from rdbkeeper.ports import Journal, RunTable, Upload, Vault
 
 
 def give_up_uploads(
-    rule: Rule, uploads: Sequence[Upload], vault: Vault, table: RuleTable, journal: Journal
+    rule: Rule, uploads: Sequence[Upload], vault: Vault, runs: RunTable, journal: Journal
 ) -> list[Upload]:
     """Abort uploads and strike them off the record; returns those that were aborted.
 
@@ -21,7 +21,7 @@ def give_up_uploads(
     for upload in uploads:
         try:
             vault.abort_upload(upload)
-            table.forget_uploads(rule.name, [upload])
+            runs.forget_uploads(rule.name, [upload])
             aborted.append(upload)
         except RdbkeeperError as error:
             journal.warning("UploadLeft", f"An upload of {upload.key} stays open for now: {error}", reason=error.code)

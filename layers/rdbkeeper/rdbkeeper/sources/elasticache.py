@@ -3,26 +3,22 @@
 Facts that this rests on, none of which could be tried on AWS here: the ElastiCache API reference (DescribeSnapshots,
 CopySnapshot and their errors, as in botocore 1.44.5) and "Exporting a backup" in the ElastiCache user guide: an
 export is a CopySnapshot with a TargetBucket, writes one object a shard named `{target}-0001.rdb` at the bucket's root,
-refuses to overwrite, and leaves no record and no event. Where they are silent, this module is safe either way:
-
-- An export counts as ready when every shard's object is there AND the backup is `available` again. An S3 object
-  appears whole or not at all.
-- With cluster mode off a backup is filed under a node, with cluster mode on under the group: both are matched.
-- Any status but `available` and `failed` counts as in progress.
+refuses to overwrite, and leaves no record and no event. Where they are silent on when it is over, this is safe either
+way: an export counts as ready when every shard's object is there AND the backup is `available` again. An S3 object
+appears whole or not at all.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.errors import Family, code_of, translated
 from rdbkeeper.aws.streams import BodyStream
-from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard, StagedFile
+from rdbkeeper.domain.backup import Backup, Instance, Shard, StagedFile
 from rdbkeeper.domain.errors import (
     BackupBusy,
     BackupGone,
@@ -32,8 +28,10 @@ from rdbkeeper.domain.errors import (
     StagedFileChanged,
 )
 from rdbkeeper.ports import ByteStream
+from rdbkeeper.sources.elasticache_answers import PROVIDER, Owners, read_backup, read_group, read_node
 
-PROVIDER = "elasticache"
+__all__ = ["PROVIDER", "ElastiCacheSource"]
+
 _ENGINES = ("redis", "valkey")
 _FAMILY = Family(
     SourceDenied,
@@ -79,27 +77,30 @@ class ElastiCacheSource:
         clusters = self._pages("describe_cache_clusters", "CacheClusters")
         engines = {cluster["CacheClusterId"]: cluster.get("Engine", "") for cluster in clusters}
         for group in self._pages("describe_replication_groups", "ReplicationGroups"):
-            yield _instance_of_group(group, engines)
+            yield read_group(group, engines)
         for cluster in clusters:
             if cluster.get("Engine") in _ENGINES and not cluster.get("ReplicationGroupId"):
-                yield _instance_of_node(cluster)
+                yield read_node(cluster)
 
     def find_instance(self, name: str) -> Instance | None:
         group = self._find("describe_replication_groups", "ReplicationGroups", ReplicationGroupId=name)
         if group is not None:
-            return _instance_of_group(group, {})
+            return read_group(group, {})
         node = self._find("describe_cache_clusters", "CacheClusters", CacheClusterId=name)
         if node is None or node.get("Engine") not in _ENGINES or node.get("ReplicationGroupId"):
             return None
-        return _instance_of_node(node)
+        return read_node(node)
 
     # --------------------------------------------------------------- backups
 
     def backups(self, instance: Instance) -> list[Backup]:
         # Unfiltered, because the two kinds of instances want different filters and a node may have been replaced.
         snapshots = self._pages("describe_snapshots", "Snapshots", ShowNodeGroupConfig=True)
-        nodes = {cluster["CacheClusterId"] for cluster in self._pages("describe_cache_clusters", "CacheClusters")}
-        return [_backup(snapshot, instance) for snapshot in snapshots if _belongs(snapshot, instance, nodes)]
+        owners = self._owners([instance])
+        return [read_backup(snapshot, instance.name) for snapshot in snapshots if owners.find_owner(snapshot)]
+
+    def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
+        return self._owners(instances).count(self._pages("describe_snapshots", "Snapshots"))
 
     def request_export(self, backup: Backup, attempt: str) -> None:
         target = _target(backup, attempt)
@@ -155,6 +156,10 @@ class ElastiCacheSource:
 
     # --------------------------------------------------------------- private
 
+    def _owners(self, instances: Sequence[Instance]) -> Owners:
+        clusters = self._pages("describe_cache_clusters", "CacheClusters")
+        return Owners(instances, (cluster["CacheClusterId"] for cluster in clusters))
+
     def _staged_objects(self, backup: Backup, attempt: str) -> dict[str, Any]:
         with translated(_FAMILY, f"Looking for the staged files of {backup.backup_id}"):
             pages = (
@@ -188,85 +193,3 @@ def _target(backup: Backup, attempt: str) -> str:
 def _object_name(backup: Backup, attempt: str, shard: Shard, position: int) -> str:
     number = shard.name if re.fullmatch(r"[0-9]{4}", shard.name) else f"{position:04d}"
     return f"{_target(backup, attempt)}-{number}.rdb"
-
-
-def _instance_of_group(group: dict[str, Any], engines: dict[str, str]) -> Instance:
-    members = tuple(group.get("MemberClusters", ()))
-    engine = group.get("Engine") or next((engines[member] for member in members if member in engines), "redis")
-    return Instance(
-        provider=PROVIDER,
-        name=group["ReplicationGroupId"],
-        engine=engine,
-        available=group.get("Status") == "available",
-        backup_retention_days=int(group.get("SnapshotRetentionLimit") or 0),
-        backup_window=group.get("SnapshotWindow", ""),
-        members=members,
-    )
-
-
-def _instance_of_node(node: dict[str, Any]) -> Instance:
-    return Instance(
-        provider=PROVIDER,
-        name=node["CacheClusterId"],
-        engine=node["Engine"],
-        available=node.get("CacheClusterStatus") == "available",
-        backup_retention_days=int(node.get("SnapshotRetentionLimit") or 0),
-        backup_window=node.get("SnapshotWindow", ""),
-        members=(node["CacheClusterId"],),
-    )
-
-
-def _belongs(snapshot: dict[str, Any], instance: Instance, nodes: set[str]) -> bool:
-    """True for a backup of the group itself, of one of its nodes, or of a node that it no longer has.
-
-    `nodes` are all that exist: one that exists and is no member is another instance, whatever its name looks like.
-    """
-    if snapshot.get("ReplicationGroupId"):
-        return bool(snapshot["ReplicationGroupId"] == instance.name)
-    node = snapshot.get("CacheClusterId", "")
-    if node in instance.members:
-        return True
-    is_a_group = instance.name not in instance.members
-    named_like_a_member = re.fullmatch(rf"{re.escape(instance.name)}-[0-9]{{3}}", node) is not None
-    return is_a_group and named_like_a_member and node not in nodes
-
-
-def _backup(snapshot: dict[str, Any], instance: Instance) -> Backup:
-    nodes = sorted(snapshot.get("NodeSnapshots", ()), key=lambda node: node.get("NodeGroupId", ""))
-    times = [node["SnapshotCreateTime"].astimezone(UTC) for node in nodes if node.get("SnapshotCreateTime")]
-    complete = snapshot.get("SnapshotStatus") == "available" and len(times) == len(nodes) > 0
-    failed = snapshot.get("SnapshotStatus") == "failed"
-    return Backup(
-        provider=PROVIDER,
-        instance=instance.name,
-        backup_id=snapshot["SnapshotName"],
-        state=BackupState.FAILED if failed else BackupState.COMPLETE if complete else BackupState.IN_PROGRESS,
-        automatic=snapshot.get("SnapshotSource") == "automated",
-        taken_at=min(times) if times else None,
-        shards=_shards(nodes),
-        engine=_engine_facts(snapshot, nodes),
-    )
-
-
-def _shards(nodes: Sequence[dict[str, Any]]) -> tuple[Shard, ...]:
-    return tuple(
-        Shard(node.get("NodeGroupId") or f"{at:04d}", node.get("NodeGroupConfiguration", {}).get("Slots", ""))
-        for at, node in enumerate(nodes, start=1)
-    )
-
-
-def _engine_facts(snapshot: dict[str, Any], nodes: Sequence[dict[str, Any]]) -> EngineFacts:
-    configuration = nodes[0].get("NodeGroupConfiguration", {}) if nodes else {}
-    return EngineFacts(
-        engine=snapshot.get("Engine", ""),
-        engine_version=snapshot.get("EngineVersion", ""),
-        node_type=snapshot.get("CacheNodeType", ""),
-        parameter_group=snapshot.get("CacheParameterGroupName", ""),
-        shard_count=int(snapshot.get("NumNodeGroups") or len(nodes) or 1),
-        cluster_mode=bool(snapshot.get("ReplicationGroupId")) and not snapshot.get("CacheClusterId"),
-        replicas_per_shard=int(configuration.get("ReplicaCount") or 0),
-        port=int(snapshot.get("Port") or 0),
-        subnet_group=snapshot.get("CacheSubnetGroupName", ""),
-        automatic_failover=snapshot.get("AutomaticFailover", ""),
-        data_tiering=snapshot.get("DataTiering", ""),
-    )

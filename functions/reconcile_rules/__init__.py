@@ -1,0 +1,1 @@
+"""Makes the fleet equal the rules."""

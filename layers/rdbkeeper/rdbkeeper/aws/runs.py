@@ -1,0 +1,83 @@
+"""The runs of the rules' functions, as Lambda knows them: durable executions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.fleet_errors import FAMILY
+from rdbkeeper.domain.errors import FleetRefused
+from rdbkeeper.domain.fleet.settings import ALIAS
+
+# "Statuses" of ListDurableExecutionsByFunction, Lambda API reference.
+_GOING = ["RUNNING", "PAUSING", "PAUSED"]
+_GONE = "ResourceNotFoundException"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Runs:
+    """Durable executions over a client of Lambda, by the name of their function."""
+
+    def __init__(self, client: Callable[[str], Any]) -> None:
+        self._client = client
+
+    def find_going(self, function: str, version: int | None = None) -> str | None:
+        """The ARN of an execution that is going on any of the function's versions or on that one, or None."""
+        with translated(FAMILY, f"Looking for runs of {function}"):
+            return next(self._going(function, version), None)
+
+    def stop(self, function: str) -> int:
+        """Stop the executions that are going on any of the function's versions; returns how many."""
+        with translated(FAMILY, f"Stopping the runs of {function}"):
+            return sum(self._stop(execution) for execution in list(self._going(function)))
+
+    def start(self, function: str, rule_name: str, run_name: str) -> str:
+        """Start an execution through the alias, once for a name; returns its ARN.
+
+        Lambda answers a name and payload that it knows with the execution that it knows, also when that has ended
+        ("Idempotency" in the Lambda developer guide).
+        """
+        if not _NAME.fullmatch(run_name):
+            raise FleetRefused(f"{run_name[:80]!r} cannot be a run's name.", hint="Use 1 to 64 of A-Z a-z 0-9 _ and -.")
+        with translated(FAMILY, f"Starting a run of {function}"):
+            answer = self._client("lambda").invoke(
+                FunctionName=function,
+                Qualifier=ALIAS,
+                InvocationType="Event",
+                DurableExecutionName=run_name,
+                Payload=json.dumps({"rule": rule_name, "requested": True}).encode(),
+            )
+        execution: str = answer.get("DurableExecutionArn", "")
+        if not execution:
+            raise FleetRefused(
+                f"Lambda started {function}, and not as a durable execution.",
+                hint="It was made without durable settings: delete the rule and create it again.",
+            )
+        return execution
+
+    def _going(self, function: str, version: int | None = None) -> Iterator[str]:
+        """The ARNs of the executions that are going; none where there is no such function or version."""
+        # Without a qualifier the executions of all versions are listed.
+        which = {} if version is None else {"Qualifier": str(version)}
+        pages = self._client("lambda").get_paginator("list_durable_executions_by_function")
+        try:
+            for page in pages.paginate(FunctionName=function, Statuses=_GOING, **which):
+                yield from (run["DurableExecutionArn"] for run in page.get("DurableExecutions", ()))
+        except ClientError as error:
+            if code_of(error) != _GONE:
+                raise
+
+    def _stop(self, execution: str) -> bool:
+        """Stop an execution; False when it has ended by itself meanwhile."""
+        try:
+            self._client("lambda").stop_durable_execution(DurableExecutionArn=execution)
+        except ClientError as error:
+            if code_of(error) != _GONE:
+                raise
+            return False
+        return True

@@ -1,0 +1,21 @@
+"""The metrics that functions write and alarms read, named once for both."""
+
+from __future__ import annotations
+
+NAMESPACE = "rdbkeeper"
+HOURS_OVERDUE = "HoursOverdue"
+"""Per rule, hourly: by how many hours its newest verified copy is overdue; 0 while it is not."""
+RECONCILED = "Reconciled"
+"""Per stack: 1 for each reconciling that came to its end. The template's alarm reads it."""
+
+SERVICE = "rdbkeeper"
+
+
+def stack_dimensions(stack: str) -> tuple[tuple[str, str], ...]:
+    """The dimensions of a metric of the whole stack, sorted by name; an alarm must name exactly these."""
+    return (("service", SERVICE), ("stack", stack))
+
+
+def rule_dimensions(stack: str, rule: str) -> tuple[tuple[str, str], ...]:
+    """The dimensions of a rule's metric, sorted by name; an alarm must name exactly these."""
+    return (("rule", rule), *stack_dimensions(stack))

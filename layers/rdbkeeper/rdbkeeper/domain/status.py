@@ -1,0 +1,229 @@
+"""How a rule is: what its last run did, what keeps it from running, and whether its copies are too old.
+
+A run writes down what it saw; reconciling looks at the instances. What a person is shown is decided here, from both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from rdbkeeper.domain.backup import Instance
+from rdbkeeper.domain.copy import CatalogEntry, Level
+from rdbkeeper.domain.outcome import Outcome, human_duration
+from rdbkeeper.domain.rule import Rule, RuleState
+
+# ElastiCache makes automatic backups once a day ("Scheduling automatic backups").
+SOURCE_INTERVAL = timedelta(hours=24)
+# For exporting and copying a large backup, and for a run that waits for its turn.
+OVERDUE_MARGIN = timedelta(hours=6)
+
+# Scheduler fires within the minute, and tries again for an hour when Lambda does not answer.
+START_MARGIN = timedelta(minutes=30)
+
+
+class RunState(StrEnum):
+    """How far a run has come, or how it ended."""
+
+    GOING = "going"
+    SUCCEEDED = "succeeded"
+    POSTPONED = "postponed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run of a rule: its id, times (aware UTC), end, the line that tells it, and what became of each backup."""
+
+    run: str
+    started_at: datetime
+    state: RunState
+    line: str = ""
+    ended_at: datetime | None = None
+    outcomes: tuple[Outcome, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """The report as plain data, the shape in which it is stored and answered."""
+        return {**self.as_summary(), "outcomes": [outcome.as_record() for outcome in self.outcomes]}
+
+    def as_summary(self) -> dict[str, Any]:
+        """The report without its outcomes."""
+        return {
+            "run": self.run,
+            "started_at": _write_time(self.started_at),
+            "ended_at": _write_time(self.ended_at) if self.ended_at else None,
+            "state": self.state.value,
+            "line": self.line,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> RunReport:
+        """The report that `as_record` or `as_summary` wrote down."""
+        return cls(
+            run=record["run"],
+            started_at=datetime.fromisoformat(record["started_at"]),
+            state=RunState(record["state"]),
+            line=record["line"],
+            ended_at=datetime.fromisoformat(record["ended_at"]) if record["ended_at"] else None,
+            outcomes=tuple(Outcome.from_record(outcome) for outcome in record.get("outcomes", ())),
+        )
+
+
+@dataclass(frozen=True)
+class KeptCopies:
+    """What a run left in the rule's place: the newest copy's id, and when the newest verified one was taken."""
+
+    newest_copy: str = ""
+    newest_verified_at: datetime | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        taken_at = _write_time(self.newest_verified_at) if self.newest_verified_at else None
+        return {"newest_copy": self.newest_copy, "newest_verified_at": taken_at}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> KeptCopies:
+        taken_at = record["newest_verified_at"]
+        return cls(record["newest_copy"], datetime.fromisoformat(taken_at) if taken_at else None)
+
+
+def find_kept_copies(catalog: Iterable[CatalogEntry]) -> KeptCopies:
+    """The newest copy of a catalog, and when its newest verified one was taken."""
+    entries = [entry for entry in catalog if entry.taken_at is not None]
+    newest = max(entries, key=lambda entry: entry.copy_id, default=None)
+    verified = [entry.taken_at for entry in entries if entry.level is Level.VERIFIED and entry.taken_at]
+    return KeptCopies(newest.copy_id if newest else "", max(verified, default=None))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Why a rule cannot do its work: an error's code, sentence and hint; and whether a run was put off by it."""
+
+    code: str
+    message: str
+    hint: str = ""
+    owes_run: bool = False
+
+    def as_record(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Block:
+        return cls(**record)
+
+
+@dataclass(frozen=True)
+class RuleStatus:
+    """What is on record about how a rule is."""
+
+    last_run: RunReport | None = None
+    kept: KeptCopies = KeptCopies()
+    block: Block | None = None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The one word for how a rule is, and why; `reason` is "" where the word says it all."""
+
+    state: str
+    reason: str = ""
+    hint: str = ""
+
+    def as_record(self) -> dict[str, str]:
+        return {"state": self.state, "reason": self.reason, "hint": self.hint}
+
+
+def show(rule: Rule, status: RuleStatus, now: datetime) -> Shown:
+    """creating, deleting, paused, blocked, overdue or active: the first of these that is true."""
+    if rule.state is not RuleState.ACTIVE:
+        return Shown(rule.state.value)
+    if status.block is not None:
+        return Shown("blocked", f"{status.block.code}: {status.block.message}", status.block.hint)
+    hours = hours_overdue(rule, status, now)
+    if hours > 0:
+        since = status.kept.newest_verified_at
+        newest = (
+            f"The newest verified copy is of {since:%d %b %Y %H:%M} UTC; a newer one"
+            if since
+            else "No copy is verified yet; one"
+        )
+        hint = "Look at the rule's last runs with `history`, or start one with `run`."
+        return Shown("overdue", f"{newest} has been due for {human_duration(hours * 3600)}.", hint)
+    return Shown("active")
+
+
+def hours_overdue(rule: Rule, status: RuleStatus, now: datetime) -> float:
+    """By how many hours the newest verified copy is older than it may be; 0.0 while it is not.
+
+    It may be as old as the longer of the rule's cycle and the source's own interval, and a margin: the shorter of the
+    two, since a backup that was not ready when the rule fired waits for the next time, and some hours for the copying.
+    """
+    if rule.state is not RuleState.ACTIVE or rule.cycle.kind == "manual":
+        return 0.0
+    since = max(status.kept.newest_verified_at or rule.created_at, rule.watched_since or rule.created_at)
+    age = now - since
+    if age <= SOURCE_INTERVAL + OVERDUE_MARGIN:
+        return 0.0  # no cycle is shorter than no time at all, so this holds for every one, and most rules end here
+    cycle = rule.cycle.longest_gap(now) or timedelta()
+    allowed = cycle + SOURCE_INTERVAL + OVERDUE_MARGIN
+    return max(0.0, (age - allowed) / timedelta(hours=1))
+
+
+def block_for_missing_instance(rule: Rule) -> Block:
+    """What a rule is told whose instance is not there."""
+    return Block(
+        "InstanceNotFound",
+        f"There is no instance {rule.instance} in this region.",
+        "If it was deleted, its automatic backups went with it and the copies stay; delete the rule or point it at "
+        "another instance.",
+    )
+
+
+def find_instance_block(rule: Rule, instance: Instance | None) -> Block | None:
+    """What the instance's own state keeps the rule from doing, or None."""
+    if instance is None:
+        return block_for_missing_instance(rule)
+    if not instance.available:
+        return Block(
+            "InstanceNotAvailable",
+            f"The instance {rule.instance} is not available: its status is {instance.status}.",
+            "Runs are put off until it is; the one that was due is caught up by itself.",
+        )
+    if not instance.backups_enabled:
+        return Block(
+            "BackupsDisabled",
+            f"The instance {rule.instance} makes no automatic backups: its retention is 0 days.",
+            "Set a snapshot retention of at least 1 day on the instance.",
+        )
+    return None
+
+
+POSTPONING = frozenset({"InstanceNotFound", "InstanceNotAvailable"})
+"""The blocks under which a run is put off: there is nothing that it could do. Under the others it does what it can."""
+
+INSTANCE_BLOCKS = POSTPONING | {"BackupsDisabled"}
+"""The blocks that the instance's own state tells, so that reconciling can see that they are over."""
+
+PROBED_BLOCKS = frozenset({"VaultUnavailable", "VaultRefused"})
+"""The blocks whose end reconciling can find out by asking the vault."""
+
+
+def missed_fire(rule: Rule, status: RuleStatus, now: datetime) -> bool:
+    """True when the rule should have fired a while ago and no run has begun since."""
+    if rule.state is not RuleState.ACTIVE:
+        return False
+    watched_since = rule.watched_since or rule.created_at
+    since = max(status.last_run.started_at, watched_since) if status.last_run else watched_since
+    due = next(rule.cycle.fire_times(since), None)
+    return due is not None and due < now - START_MARGIN
+
+
+def owe_run(block: Block) -> Block:
+    """The block, noting that a run was put off by it."""
+    return replace(block, owes_run=True)
+
+
+def _write_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,138 @@
+"""Reads what a request says about a rule: the whole of it, an edit, or what many rules share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
+from rdbkeeper.domain.rule import DEFAULT_VAULT, Rule, RuleEdit
+from rdbkeeper.entry.json_object import JsonObject, shorten
+
+MOST_RULES_AT_ONCE = 99
+INSTANCE_IN_NAME = "{instance}"
+LONGEST_PATTERN = 80  # each place in it may be filled with an instance's name of any length
+
+
+def read_rule(given: JsonObject, now: datetime) -> Rule:
+    """A rule that does not exist yet."""
+    name = given.text("name")
+    source = given.child("source")
+    provider, instance = source.text("provider"), source.text("instance")
+    source.refuse_the_rest()
+    shared = _Shared.read(given)
+    given.refuse_the_rest()
+    return shared.make(name, provider, instance, now)
+
+
+def read_edit(given: JsonObject) -> RuleEdit:
+    """What an edit says; what it leaves out stays as it is."""
+    if given.has("name"):
+        raise InvalidRequest(
+            "A rule's name cannot change.",
+            field="rule.name",
+            hint="Leave it out. For another name, create a rule with it and delete this one; copies are not made twice "
+            "only where the instance and prefix stay the same.",
+        )
+    source = given.child("source") if given.has("source") else None
+    edit = RuleEdit(
+        provider=_optional(source, "provider"),
+        instance=_optional(source, "instance"),
+        cycle=read_cycle(given.child("cycle")) if given.has("cycle") else None,
+        vault=_optional(given, "vault"),
+        prefix=_optional(given, "prefix"),
+        role=_optional(given, "role"),
+    )
+    if source is not None:
+        source.refuse_the_rest()
+    given.refuse_the_rest()
+    return edit
+
+
+def read_many(given: JsonObject, instances: tuple[str, ...], now: datetime) -> list[tuple[str, Rule | RdbkeeperError]]:
+    """A rule for each instance, or what keeps it from being one; raises for what they share."""
+    if not 1 <= len(instances) <= MOST_RULES_AT_ONCE or len(set(instances)) != len(instances):
+        raise InvalidRequest(
+            f"The field instances has {len(instances)} entries, of which {len(set(instances))} differ.",
+            field="instances",
+            hint=f"Name 1 to {MOST_RULES_AT_ONCE} instances, each once.",
+        )
+    pattern = given.text("name")
+    if len(pattern) > LONGEST_PATTERN:
+        raise InvalidRequest(
+            f"The name {pattern[:80]!r} has over {LONGEST_PATTERN} characters.",
+            field="rule.name",
+            hint="A rule's name has at most 31.",
+        )
+    if INSTANCE_IN_NAME not in pattern:
+        raise InvalidRequest(
+            f"The name {pattern[:80]!r} would be that of every rule.",
+            field="rule.name",
+            hint=f"Write {INSTANCE_IN_NAME} where the instance's name belongs, for example {INSTANCE_IN_NAME}-nightly.",
+        )
+    source = given.child("source")
+    provider = source.text("provider")
+    source.refuse_the_rest()
+    shared = _Shared.read(given)
+    given.refuse_the_rest()
+    rules: list[tuple[str, Rule | RdbkeeperError]] = []
+    for instance in instances:
+        name = pattern.replace(INSTANCE_IN_NAME, instance)
+        try:
+            rules.append((name, shared.make(name, provider, instance, now)))
+        except RdbkeeperError as error:
+            rules.append((shorten(name), error))
+    return rules
+
+
+def read_cycle(given: JsonObject) -> Cycle:
+    """When a rule fires."""
+    kind = given.text("kind")
+    time_zone = given.text("time_zone", "UTC" if kind == "manual" else None)
+    match kind:
+        case "daily":
+            cycle = Cycle(kind, time_zone, at=given.text("at"))
+        case "weekly":
+            cycle = Cycle(kind, time_zone, at=given.text("at", "00:00"), days=given.texts("days"))
+        case "custom":
+            cycle = Cycle(kind, time_zone, cron=given.text("cron"))
+        case _:
+            cycle = Cycle(kind, time_zone)  # manual, or refused as a kind that it does not know
+    given.refuse_the_rest()
+    return cycle
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What a rule says besides its name and its instance."""
+
+    cycle: Cycle
+    vault: str
+    prefix: str
+    role: str
+
+    @classmethod
+    def read(cls, given: JsonObject) -> _Shared:
+        return cls(
+            cycle=read_cycle(given.child("cycle")),
+            vault=given.text("vault", DEFAULT_VAULT),
+            prefix=given.text("prefix", ""),
+            role=given.text("role", ""),
+        )
+
+    def make(self, name: str, provider: str, instance: str, now: datetime) -> Rule:
+        return Rule(
+            name=name,
+            provider=provider,
+            instance=instance,
+            cycle=self.cycle,
+            vault=self.vault,
+            prefix=self.prefix,
+            role=self.role,
+            created_at=now.replace(microsecond=0),
+        )
+
+
+def _optional(given: JsonObject | None, name: str) -> str | None:
+    return given.text(name) if given is not None and given.has(name) else None

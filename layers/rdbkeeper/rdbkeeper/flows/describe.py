@@ -1,0 +1,46 @@
+"""A rule as it is answered: what was written, what was sent, how it is, and when it fires next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.status import RuleStatus, show
+from rdbkeeper.ports import Record
+
+FIRE_TIMES_SHOWN = 5
+
+
+def describe_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
+    """One rule with all that there is to say about it."""
+    return {**_describe(rule, status, now, FIRE_TIMES_SHOWN), "notes": [*rule.cycle.notes(), *_notes(rule)]}
+
+
+def summarize_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
+    """One rule as a list shows it: with its next fire time alone, and without notes."""
+    return _describe(rule, status, now, 1)
+
+
+def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) -> Record:
+    kept = status.kept
+    return {
+        **rule.as_record(),
+        **show(rule, status, now).as_record(),
+        "sent_to_scheduler": list(rule.cycle.expressions()),
+        "next_fire_times": [time.isoformat() for time in islice(rule.cycle.fire_times(now), fire_times)],
+        "last_run": status.last_run.as_summary() if status.last_run else None,
+        "newest_copy": kept.newest_copy or None,
+        "newest_verified_at": kept.newest_verified_at.astimezone(UTC).isoformat() if kept.newest_verified_at else None,
+    }
+
+
+def _notes(rule: Rule) -> list[str]:
+    if not rule.former_places:
+        return []
+    places = ", ".join(rule.former_places)
+    return [
+        f"From the next run on, copies go to {rule.place.path}.",
+        f"Those made before stay at {places}, where this rule no longer looks, until a person removes them.",
+        "A run that was going when the rule was edited stops before it publishes anything more.",
+    ]

@@ -1,0 +1,170 @@
+"""Carries out what a plan says, and makes what one rule runs on follow its row in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import assert_never
+
+from rdbkeeper.domain.errors import NotOurs
+from rdbkeeper.domain.fleet.changes import (
+    Change,
+    KeepLogs,
+    LeaveAlone,
+    MakeFunction,
+    PutAlarm,
+    PutSchedule,
+    Release,
+    RemoveAlarm,
+    RemoveFunction,
+    RemoveSchedule,
+    RemoveVersion,
+    UpdateFunction,
+)
+from rdbkeeper.domain.fleet.parts import Fleet, ScheduleSent
+from rdbkeeper.domain.fleet.plan import Registry, plan
+from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.flows.uploads import give_up_uploads
+from rdbkeeper.ports import Adapters, Clock, FleetServices, Journal, Record, RuleTable, RunTable
+
+# What was made is looked at again until nothing is left to do; each round settles what the one before made possible.
+MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class FleetWork:
+    """Makes, changes and removes what rules run on."""
+
+    stack: FleetSettings
+    rules: RuleTable
+    runs: RunTable
+    services: FleetServices
+    adapters: Adapters
+    journal: Journal
+    clock: Clock
+
+    # ------------------------------------------------------------- one rule
+
+    def follow(self, rule_name: str) -> Record:
+        """Make the fleet equal one rule's row as it is now; returns what is there for it.
+
+        Looks again after each round, so that a change of the row meanwhile, or a lost answer, is found. Raises
+        FleetError, and NotOurs when a stranger's thing lies under a name that the rule needs.
+        """
+        fleet = self.services.look_closely(rule_name)
+        for _ in range(MOST_ROUNDS):
+            rule = self.rules.find_rule(rule_name)
+            changes = plan(self._registry(rule_name, rule), self.services.prototype(), fleet)
+            if rule is not None and rule.state is not RuleState.DELETING:
+                _refuse_strangers(changes)
+            done = [change for change in changes if self.apply(change)]
+            if not done:
+                break
+            fleet = self.services.look_closely(rule_name)
+        else:
+            self.journal.bind(rule=rule_name).warning(
+                "FleetUnsettled", f"What the rule {rule_name} runs on keeps changing; reconciling goes on with it."
+            )
+        return self._describe(rule_name, fleet)
+
+    def finish_deletion(self, rule: Rule) -> Record:
+        """Take down everything that a rule marked as deleted runs on, then its row; returns what is told of it.
+
+        May be cut off anywhere and repeated.
+        """
+        stopped = self._count_going(rule.name)
+        self.follow(rule.name)
+        deletion = {
+            "deleted": rule.name,
+            "stopped_runs": stopped,
+            "copies_stay_at": {"vault": rule.vault, "path": rule.place.path},
+        }
+        uploads = self.runs.remembered_uploads(rule.name)
+        there = self.rules.find_rule(rule.name)
+        if there is None or there.state is not RuleState.DELETING:
+            return deletion  # somebody else has finished it, and perhaps made a rule of that name anew
+        give_up_uploads(rule, uploads, self.adapters.vault(rule.vault), self.runs, self.journal)
+        self.rules.remove_rule(rule.name, rule.revision, deletion)
+        return deletion
+
+    def _count_going(self, rule_name: str) -> int:
+        try:
+            return 0 if self.services.find_going_run(rule_name) is None else 1
+        except NotOurs:
+            return 0
+
+    def _registry(self, rule_name: str, rule: Rule | None) -> Registry:
+        if rule is not None:
+            return Registry((rule,), {rule_name: self.rules.find_sent_schedules(rule_name)})
+        deleted = self.rules.find_deletion(rule_name) is not None
+        return Registry((), {}, frozenset({rule_name} if deleted else ()))
+
+    def _describe(self, rule_name: str, fleet: Fleet) -> Record:
+        function = fleet.functions.get(self.stack.function_name(rule_name))
+        return {
+            "function": function.name if function else None,
+            "version": function.alias_version if function else None,
+            "log_group": self.stack.log_group(rule_name),
+            "schedules": [name for name in schedule_names(rule_name) if name in fleet.schedules],
+            "alarm": next(iter(fleet.alarms), None),
+        }
+
+    # ---------------------------------------------------------- one change
+
+    def apply(self, change: Change) -> bool:
+        """Carry out one change; False when there was nothing to do, or nothing that may be done yet."""
+        done = self._carry_out(change)
+        journal = self.journal.bind(rule=change.rule)
+        if done:
+            journal.info(change.code, change.reason, target=change.target)
+        elif isinstance(change, LeaveAlone):
+            journal.warning(change.code, change.reason, target=change.target)
+        return done
+
+    def _carry_out(self, change: Change) -> bool:
+        services, rule = self.services, change.rule
+        match change:
+            case LeaveAlone():
+                return False
+            case KeepLogs():
+                services.keep_logs(rule)
+            case MakeFunction():
+                services.make_function(rule, change.settings)
+            case UpdateFunction():
+                services.update_function(rule, change.settings, change.differences)
+            case Release():
+                services.release(rule)
+            case RemoveVersion():
+                return services.remove_version(rule, change.version)
+            case RemoveFunction():
+                services.stop_runs(rule)
+                services.remove_function(rule)
+            case PutSchedule():
+                self._put_schedule(change)
+            case RemoveSchedule():
+                services.remove_schedule(change.target)
+            case PutAlarm():
+                services.put_alarm(rule, change.alarm)
+            case RemoveAlarm():
+                services.remove_alarm(rule, change.target)
+            case _:
+                assert_never(change)
+        return True
+
+    def _put_schedule(self, change: PutSchedule) -> None:
+        """Put a schedule, then on record what was sent: cut off between the two, it is put once more."""
+        modified_at = self.services.put_schedule(change.schedule, self.clock.now())
+        sent = {**self.rules.find_sent_schedules(change.rule)}
+        sent[change.target] = ScheduleSent(change.schedule.fingerprint, modified_at)
+        self.rules.record_sent_schedules(change.rule, sent)
+
+
+def _refuse_strangers(changes: Iterable[Change]) -> None:
+    for change in changes:
+        if isinstance(change, LeaveAlone) and change.code == NotOurs.__name__:
+            raise NotOurs(
+                change.reason,
+                field="name",
+                hint="It is left alone. Choose another rule name, or remove it yourself.",
+            )

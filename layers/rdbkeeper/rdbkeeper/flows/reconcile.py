@@ -1,0 +1,197 @@
+"""Makes the fleet equal the rules, whatever was deleted by hand, cut off, or deployed since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+
+from rdbkeeper.domain.errors import RdbkeeperError, RuleBusy
+from rdbkeeper.domain.fleet.changes import Change, LeaveAlone
+from rdbkeeper.domain.fleet.parts import Fleet
+from rdbkeeper.domain.fleet.plan import Registry, needs_closer_look, plan, plan_end
+from rdbkeeper.domain.metrics import HOURS_OVERDUE, RECONCILED, rule_dimensions, stack_dimensions
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.status import RuleStatus, hours_overdue, missed_fire
+from rdbkeeper.flows.blocks import refresh_blocks
+from rdbkeeper.flows.fleet import FleetWork
+from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, names_of, tell
+from rdbkeeper.flows.uploads import give_up_uploads
+from rdbkeeper.ports import Record
+
+# Rules that are worked on side by side: making functions is waiting for Lambda.
+AT_ONCE = 4
+# Nothing is begun that might not end before the invocation does; what is left is the next hour's.
+RESERVE_S = 120.0
+
+WorkOnRule = Callable[[str, tuple[Change, ...]], RuleResult]
+
+
+@dataclass(frozen=True)
+class Reconcile:
+    """Compares the fleet with the rules and carries out what differs. One rule that fails never stops the others."""
+
+    work: FleetWork
+    seconds_left: Callable[[], float]
+
+    def run(self, *, closely: bool = False, dry_run: bool = False) -> Record:
+        """Reconcile everything; returns what was repaired, reported, and failed.
+
+        The fleet is read in pages; `closely` also reads each rule's part by itself, aliases included. A dry run says
+        what it would do and does nothing.
+        """
+        if self.work.rules.fleet_has_ended():
+            return self._refuse_after_the_end()
+        # The fleet before the rules: what is made in between belongs to a rule that is read, and is no stray.
+        fleet = self.work.services.observe()
+        rules, statuses = self.work.rules.rules(), self.work.rules.statuses()
+        if not dry_run:
+            self._measure(rules, statuses)
+        changes = self._plan(rules, self._look_closer(rules, statuses, fleet, closely=closely))
+        if dry_run:
+            return {"checked": len(rules), "would_change": [change.as_record() for change in changes[:MOST_TOLD]]}
+        results = self._work_through(changes, partial(self._apply, {rule.name: rule for rule in rules}))
+        results += self._finish_all(rules, names_of(results))
+        results += refresh_blocks(self.work, rules, statuses)
+        answer = describe_results(len(rules), results)
+        self.work.journal.measure(RECONCILED, 1, stack_dimensions(self.work.stack.stack))
+        self.work.journal.info("Reconciled", answer["line"])
+        return answer
+
+    def end(self) -> Record:
+        """Take down the whole fleet, because its stack goes. Log groups, copies and the table's rows stay.
+
+        It goes on record first: a reconciling that is going, or still to come, must not make anything again.
+        """
+        self.work.rules.record_fleet_end(ended=True)
+        results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
+        for rule in self.work.rules.rules():
+            vault = self.work.adapters.vault(rule.vault)
+            uploads = self.work.runs.remembered_uploads(rule.name)
+            give_up_uploads(rule, uploads, vault, self.work.runs, self.work.journal)
+        answer = describe_results(len(results), results)
+        self.work.journal.info("FleetEnded", answer["line"])
+        return answer
+
+    def begin(self) -> Record:
+        """Reconcile for the stack that is there by now, whatever was on record of its end."""
+        self.work.rules.record_fleet_end(ended=False)
+        return self.run()
+
+    def _refuse_after_the_end(self) -> Record:
+        self.work.journal.warning("FleetHasEnded", "The stack is being deleted, so nothing is made any more.")
+        return {**describe_results(0, []), "line": "nothing was done: the stack is being deleted"}
+
+    # ------------------------------------------------------------------ look
+
+    def _measure(self, rules: Sequence[Rule], statuses: Mapping[str, RuleStatus]) -> None:
+        """Tell how overdue each rule is, before anything that takes long: its alarm counts silence as overdue."""
+        now = self.work.clock.now()
+        for rule in rules:
+            hours = hours_overdue(rule, statuses.get(rule.name, RuleStatus()), now)
+            self.work.journal.measure(HOURS_OVERDUE, hours, rule_dimensions(self.work.stack.stack, rule.name))
+
+    def _look_closer(
+        self, rules: Sequence[Rule], statuses: Mapping[str, RuleStatus], fleet: Fleet, *, closely: bool
+    ) -> Fleet:
+        """The fleet with those rules' parts read by themselves of which a listing leaves something open.
+
+        A rule that should have fired and did not is one: its alias may be gone, which no listing shows.
+        """
+        now = self.work.clock.now()
+        open_questions = [
+            rule
+            for rule in rules
+            if closely
+            or needs_closer_look(rule, self.work.stack, fleet)
+            or missed_fire(rule, statuses.get(rule.name, RuleStatus()), now)
+        ]
+        with ThreadPoolExecutor(AT_ONCE) as workers:
+            return fleet.seen_closer(*filter(None, workers.map(self._look_at, open_questions)))
+
+    def _look_at(self, rule: Rule) -> Fleet | None:
+        """One rule's part of the fleet; None, which leaves it as the listing showed it, when it cannot be read."""
+        if self.seconds_left() < RESERVE_S:
+            return None
+        try:
+            return self.work.services.look_closely(rule.name)
+        except RdbkeeperError as error:
+            self.work.journal.bind(rule=rule.name).warning("NotSeenCloser", str(error), reason=error.code)
+            return None
+
+    def _plan(self, rules: Sequence[Rule], fleet: Fleet) -> list[Change]:
+        table = self.work.rules
+        registry = Registry(tuple(rules), table.sent_schedules(), frozenset(table.deletions()))
+        return plan(registry, self.work.services.prototype(), fleet)
+
+    # ----------------------------------------------------------------- apply
+
+    def _work_through(self, changes: Iterable[Change], work_on: WorkOnRule) -> list[RuleResult]:
+        """Each rule's changes in the plan's order; rules side by side."""
+        ordered = sorted(changes, key=lambda change: change.rule)  # stable
+        groups = [(name, tuple(group)) for name, group in groupby(ordered, key=lambda change: change.rule)]
+        with ThreadPoolExecutor(AT_ONCE) as workers:
+            return list(workers.map(lambda group: self._guard(group[0], partial(work_on, *group)), groups))
+
+    def _guard(self, name: str, work_on: Callable[[], RuleResult]) -> RuleResult:
+        """One rule's result, whatever it meets; nothing is begun when time is over."""
+        if self.seconds_left() < RESERVE_S:
+            return RuleResult(name, left=True)
+        try:
+            result = work_on()
+        except RdbkeeperError as error:
+            result = RuleResult(name, error=error)
+        if result.error is not None:
+            self.work.journal.bind(rule=name).error("RepairFailed", f"{name}: {result.error}", reason=result.error.code)
+        return result
+
+    def _carry_out(self, name: str, changes: tuple[Change, ...]) -> RuleResult:
+        """Carry out changes up to the first that fails."""
+        reports = tuple(change.as_record() for change in changes if isinstance(change, LeaveAlone))
+        done: list[Record] = []
+        for change in changes:
+            try:
+                if self.work.apply(change):
+                    done.append(change.as_record())
+            except RdbkeeperError as error:
+                return RuleResult(name, tuple(done), reports, error)
+        return RuleResult(name, tuple(done), reports)
+
+    def _apply(self, rules: Mapping[str, Rule], name: str, changes: tuple[Change, ...]) -> RuleResult:
+        """Carry out one rule's changes; then look whether somebody edited or deleted the rule meanwhile."""
+        if self.work.rules.fleet_has_ended():
+            return RuleResult(name, left=True)
+        result = self._carry_out(name, changes)
+        if not result.repairs and result.error is None:
+            return result
+        before, now = rules.get(name), self.work.rules.find_rule(name)
+        if (now.revision if now else None) == (before.revision if before else None):
+            return result
+        self.work.follow(name)
+        return replace(result, error=None)  # what failed was meant for the rule as it was
+
+    # ---------------------------------------------------------------- finish
+
+    def _finish_all(self, rules: Sequence[Rule], unsettled: set[str]) -> list[RuleResult]:
+        """Finish the creates and deletes that were cut off, where the fleet has come that far."""
+        return [
+            self._guard(rule.name, partial(self._finish, rule))
+            for rule in rules
+            if rule.state in (RuleState.CREATING, RuleState.DELETING) and rule.name not in unsettled
+        ]
+
+    def _finish(self, rule: Rule) -> RuleResult:
+        if rule.state is RuleState.DELETING:
+            self.work.finish_deletion(rule)
+            record = tell(rule.name, rule.name, "DeletionFinished", "Its deletion had been cut off.")
+        else:
+            active = replace(rule, state=RuleState.ACTIVE, revision=rule.revision + 1)
+            try:
+                self.work.rules.replace_rule(active, rule.revision)
+            except RuleBusy:
+                return RuleResult(rule.name)  # who was making it has finished it, or somebody has deleted it
+            record = tell(rule.name, rule.name, "CreateFinished", "Its making had been cut off.")
+        self.work.journal.bind(rule=rule.name).warning(record["code"], record["reason"])
+        return RuleResult(rule.name, (record,))

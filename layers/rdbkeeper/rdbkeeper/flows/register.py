@@ -1,0 +1,294 @@
+"""Creates, edits, pauses, resumes and deletes rules. The row in the table comes first, then the fleet follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from rdbkeeper.domain.errors import (
+    NameTaken,
+    NotOurs,
+    OutOfTime,
+    RdbkeeperError,
+    RevisionStale,
+    RuleBusy,
+    RuleNotFound,
+)
+from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState, check_place_is_free
+from rdbkeeper.flows.describe import describe_rule
+from rdbkeeper.flows.rules_context import RulesContext
+from rdbkeeper.ports import Record
+
+# How often people who take places in the same second may get in each other's way before one is told.
+TRIES_TO_REGISTER = 5
+# Making functions is waiting for Lambda; more at once would meet its 15 control-plane requests a second.
+MADE_AT_ONCE = 4
+# Making one function took less than this wherever it was tried; nothing is begun that might not end in time.
+RESERVE_S = 120.0
+
+
+@dataclass(frozen=True)
+class RegisterRules:
+    """What changes rules. Every method answers plain data, and raises RequestError for what cannot be."""
+
+    context: RulesContext
+
+    # ---------------------------------------------------------------- create
+
+    def create(self, rule: Rule) -> Record:
+        """Register a rule and make what it runs on; all of it or nothing but an empty log group.
+
+        The same request again gives the same result, whether the first was cut off or its answer was lost.
+        """
+        return self._make(self._begin(rule))
+
+    def create_many(
+        self, wanted: Sequence[tuple[str, Rule | RdbkeeperError]], seconds_left: Callable[[], float]
+    ) -> Record:
+        """Create each rule for itself; the answer says which were made, and why the others were not."""
+        one_at_a_time = Lock()  # places are taken one after the other; what takes time, the making, runs side by side
+
+        def create(item: tuple[str, Rule | RdbkeeperError]) -> Record:
+            name, rule = item
+            try:
+                if isinstance(rule, RdbkeeperError):
+                    raise rule
+                if seconds_left() < RESERVE_S:
+                    raise OutOfTime(
+                        f"The rule {name} was not begun, because making the others took too long.",
+                        hint="Send the same request again: what was made stays, and it goes on with the rest.",
+                    )
+                with one_at_a_time:
+                    begun = self._begin(rule)
+                return {"name": name, **self._make(begun)}
+            except RdbkeeperError as error:
+                return {"name": name, "error": {"field": "", **error.as_record()}}
+
+        with ThreadPoolExecutor(MADE_AT_ONCE) as workers:
+            results = list(workers.map(create, wanted))
+        failed = sum("error" in result for result in results)
+        return {"results": results, "created": len(results) - failed, "failed": failed}
+
+    def _begin(self, rule: Rule) -> Rule:
+        """The rule's row, put now or by an earlier request of the same wish."""
+        context, stack = self.context, self.context.fleet.stack
+        existing = context.rules.find_rule(rule.name)
+        if existing is not None:
+            return _take_up(existing, rule)
+        rule.cycle.get_next_fire_times(context.clock.now(), 1)
+        stack.check_function_name(rule.name)
+        stack.check_role(rule.role)
+        context.check_instance(rule)
+        function = context.fleet.services.look_closely(rule.name).functions.get(stack.function_name(rule.name))
+        if function is not None and function.rule != rule.name:
+            raise NotOurs(
+                f"There is a function {function.name} that this stack's rule {rule.name} did not make.",
+                field="name",
+                hint="It lacks the stack's tags, so it is left alone. Choose another rule name, or remove it yourself.",
+            )
+        return self._register(rule)
+
+    def _register(self, rule: Rule) -> Rule:
+        """Put the rule's row, unless its name or place is taken."""
+        rules = self.context.rules
+        for _ in range(TRIES_TO_REGISTER):
+            revision = rules.registry_revision()
+            others = rules.rules()
+            existing = next((other for other in others if other.name == rule.name), None)
+            if existing is not None:
+                return _take_up(existing, rule)
+            check_place_is_free(rule, others)
+            try:
+                rules.create_rule(rule, revision)
+            except (RuleBusy, NameTaken):
+                continue
+            return rule
+        raise RuleBusy("Others are registering rules at this moment.", hint="Send the request again.")
+
+    def _make(self, rule: Rule) -> Record:
+        """Make what a registered rule runs on, and mark it as active."""
+        try:
+            made = self.context.fleet.follow(rule.name)
+        except RdbkeeperError as error:
+            if rule.state is RuleState.CREATING:
+                self._undo_create(rule, error)
+            raise
+        active = self._activate(rule) if rule.state is RuleState.CREATING else rule
+        if rule.state is RuleState.CREATING:
+            self._log(active, "RuleCreated", f"The rule {rule.name} is registered and its timer set.")
+        return self._answer(active, made)
+
+    def _activate(self, registered: Rule) -> Rule:
+        """Mark the rule as active, unless somebody has deleted it while its function was being made."""
+        active = replace(registered, state=RuleState.ACTIVE, revision=registered.revision + 1)
+        try:
+            self.context.rules.replace_rule(active, registered.revision)
+        except RuleBusy:
+            there = self.context.rules.find_rule(registered.name)
+            if there is not None and there.state is not RuleState.DELETING and there.is_same_wish(active):
+                return there  # the same request, sent twice, or reconciling, was faster
+            if there is None or there.state is RuleState.DELETING:
+                self.context.fleet.follow(registered.name)
+            raise
+        return active
+
+    def _undo_create(self, rule: Rule, error: RdbkeeperError) -> None:
+        deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
+        try:
+            self.context.rules.replace_rule(deleting, rule.revision)
+            self.context.fleet.finish_deletion(deleting)
+        except RuleBusy:
+            self._warn(rule, "UndoLeft", f"The rule {rule.name} is somebody else's by now and is left as it is.")
+        except RdbkeeperError as second:
+            self._warn(
+                rule, "UndoCutOff", f"Undoing it failed as well; reconciling goes on with it: {second}", second.code
+            )
+        else:
+            self._warn(rule, "CreateUndone", f"Making the rule {rule.name} failed and is undone: {error}", error.code)
+
+    # ------------------------------------------------------------------ edit
+
+    def update(self, name: str, revision: int, edit: RuleEdit) -> Record:
+        """Edit a rule as the person read it at `revision`. Raises RevisionStale when it was changed since.
+
+        The same request again gives the same result.
+        """
+        context = self.context
+        rule = context.get_settled_rule(name)
+        edited = edit.apply_to(rule, context.clock.now())
+        if edited is rule and rule.revision in (revision, revision + 1):
+            return self._answer(rule, context.fleet.follow(name))  # it says so already, perhaps by this very request
+        if rule.revision != revision:
+            raise _stale(rule, revision)
+        if edited.cycle != rule.cycle:
+            edited.cycle.get_next_fire_times(context.clock.now(), 1)
+        context.fleet.stack.check_role(edited.role)
+        if (edited.provider, edited.instance) != (rule.provider, rule.instance):
+            context.check_instance(edited)
+        return self._change(rule, edited, "RuleUpdated", f"The rule {name} is at revision {edited.revision}.")
+
+    def pause(self, name: str) -> Record:
+        """Switch a rule's timer off. A run that is going ends by itself; `run` still starts one by hand."""
+        return self._set_state(name, RuleState.PAUSED, "RulePaused", f"The rule {name} is paused.")
+
+    def resume(self, name: str) -> Record:
+        """Switch a rule's timer on again."""
+        return self._set_state(name, RuleState.ACTIVE, "RuleResumed", f"The rule {name} is active again.")
+
+    def _set_state(self, name: str, state: RuleState, code: str, message: str) -> Record:
+        for _ in range(TRIES_TO_REGISTER):
+            rule = self.context.get_settled_rule(name)
+            if rule.state is state:
+                return self._answer(rule, self.context.fleet.follow(name))
+            since = self.context.clock.now() if state is RuleState.ACTIVE else rule.watched_since
+            changed = replace(rule, state=state, revision=rule.revision + 1, watched_since=since)
+            try:
+                return self._change(rule, changed, code, message)
+            except RevisionStale:
+                continue  # whoever pauses or resumes a rule means it as it is, whatever somebody else just changed
+        raise RuleBusy(f"Others are changing the rule {name} at this moment.", hint="Send the request again.")
+
+    def _change(self, before: Rule, after: Rule, code: str, message: str) -> Record:
+        """Put the changed row and let the fleet follow; when it cannot, put the row back as it was."""
+        self._put(before, after)
+        try:
+            made = self.context.fleet.follow(after.name)
+        except RdbkeeperError as error:
+            self._put_back(before, after, error)
+            raise
+        self._log(after, code, message)
+        return self._answer(after, made)
+
+    def _put(self, before: Rule, after: Rule) -> None:
+        """Put a row in place of the one that was read. Raises RevisionStale, PlaceTaken."""
+        rules = self.context.rules
+        for _ in range(TRIES_TO_REGISTER):
+            registry = None
+            if after.place != before.place:
+                registry = rules.registry_revision()
+                check_place_is_free(after, rules.rules())
+            try:
+                rules.replace_rule(after, before.revision, registry)
+            except RuleBusy:
+                there = self.context.get_rule(before.name)
+                if there.revision != before.revision:
+                    raise _stale(there, before.revision) from None
+                continue  # somebody took another place meanwhile: look again whether ours is free
+            return
+        raise RuleBusy("Others are registering rules at this moment.", hint="Send the request again.")
+
+    def _put_back(self, before: Rule, after: Rule, error: RdbkeeperError) -> None:
+        try:
+            self._put(after, replace(before, revision=after.revision + 1))
+            self.context.fleet.follow(before.name)
+        except RdbkeeperError as second:
+            self._warn(
+                after, "UndoCutOff", f"Undoing it failed as well; reconciling goes on with it: {second}", second.code
+            )
+        else:
+            self._warn(after, "ChangeUndone", f"Changing {after.name} failed and is undone: {error}", error.code)
+
+    # ---------------------------------------------------------------- delete
+
+    def delete(self, name: str) -> Record:
+        """Remove a rule's schedule, stop what runs, then remove its function. Its copies and its log stay.
+
+        The same request again gives the same result. One that fails halfway stays on record and is finished by
+        reconciling, or by sending it again.
+        """
+        rules = self.context.rules
+        rule = rules.find_rule(name)
+        if rule is None:
+            deletion = rules.find_deletion(name)
+            if deletion is None:
+                raise RuleNotFound(
+                    f"There is no rule {name}.", field="name", hint="The action `list` shows the rules that there are."
+                )
+            self.context.fleet.follow(name)
+            return deletion
+        if rule.state is not RuleState.DELETING:
+            deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
+            rules.replace_rule(deleting, rule.revision)
+            rule = deleting
+        deletion = self.context.fleet.finish_deletion(rule)
+        self._log(rule, "RuleDeleted", f"The rule {name} is deleted; its copies stay.")
+        return deletion
+
+    # --------------------------------------------------------------- private
+
+    def _answer(self, rule: Rule, made: Record) -> Record:
+        status = self.context.rules.find_status(rule.name)
+        return {"rule": describe_rule(rule, status, self.context.clock.now()), "made": made}
+
+    def _log(self, rule: Rule, code: str, message: str) -> None:
+        self.context.journal.bind(rule=rule.name).info(code, message)
+
+    def _warn(self, rule: Rule, code: str, message: str, reason: str = "") -> None:
+        self.context.journal.bind(rule=rule.name).warning(code, message, reason=reason)
+
+
+def _take_up(existing: Rule, wanted: Rule) -> Rule:
+    """The row that is there, when it is what is wanted: made or half made by the same request. Raises NameTaken."""
+    if existing.state is RuleState.DELETING:
+        raise NameTaken(
+            f"There is a rule {existing.name} already (deleting).",
+            field="name",
+            hint="Its deletion is not finished. Send a `delete` of it, which finishes it, then this request again.",
+        )
+    if not existing.is_same_wish(wanted):
+        raise NameTaken(
+            f"There is a rule {existing.name} already ({existing.state.value}).",
+            field="name",
+            hint="Choose another name, or edit the rule with `update`; a rule's name is unique and cannot change.",
+        )
+    return existing
+
+
+def _stale(rule: Rule, revision: int) -> RevisionStale:
+    return RevisionStale(
+        f"The rule {rule.name} is at revision {rule.revision} by now, and you read revision {revision}.",
+        field="revision",
+        hint="Somebody else changed it. Look at it again with `get`, and repeat the edit with the revision you see.",
+    )

@@ -1,0 +1,63 @@
+"""What every action on rules has at hand, and the questions that several of them ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdbkeeper.domain.backup import Instance
+from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFound, RuleNotReady
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.status import find_instance_block
+from rdbkeeper.flows.fleet import FleetWork
+from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable
+
+
+@dataclass(frozen=True)
+class RulesContext:
+    """The ports that actions on rules work with."""
+
+    rules: RuleTable
+    runs: RunTable
+    fleet: FleetWork
+    adapters: Adapters
+    journal: Journal
+    clock: Clock
+
+    def get_rule(self, name: str) -> Rule:
+        """The rule of that name. Raises RuleNotFound."""
+        rule = self.rules.find_rule(name)
+        if rule is None:
+            raise RuleNotFound(
+                f"There is no rule {name}.", field="name", hint="The action `list` shows the rules that there are."
+            )
+        return rule
+
+    def get_settled_rule(self, name: str) -> Rule:
+        """The rule of that name. Raises RuleNotFound, and RuleNotReady while it is being made or deleted."""
+        rule = self.get_rule(name)
+        if rule.state in (RuleState.CREATING, RuleState.DELETING):
+            raise RuleNotReady(
+                f"The rule {name} is {rule.state.value}.",
+                field="name",
+                hint="Send the request again when that is done; what was cut off is finished within the hour, or by "
+                "sending the create or delete again.",
+            )
+        return rule
+
+    def find_instance(self, rule: Rule) -> Instance | None:
+        """The rule's instance, or None."""
+        return self.adapters.source(rule.provider).find_instance(rule.instance)
+
+    def check_instance(self, rule: Rule) -> None:
+        """Raise InstanceNotFound or BackupsDisabled when the rule's instance cannot be protected."""
+        instance = self.find_instance(rule)
+        if instance is None:
+            raise InstanceNotFound(
+                f"There is no {rule.provider} instance {rule.instance} in this region.",
+                field="source.instance",
+                hint="The action `instances` shows those that there are: replication groups, and nodes that belong to "
+                "none.",
+            )
+        block = find_instance_block(rule, instance)
+        if block is not None and block.code == BackupsDisabled.__name__:
+            raise BackupsDisabled(block.message, field="source.instance", hint=f"Switch them on first. {block.hint}")

@@ -1,0 +1,105 @@
+"""Shows rules, their runs, and what a rule would do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+from rdbkeeper.domain.backup import Backup
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.outcome import Outcome
+from rdbkeeper.domain.rule import Rule, check_place_is_free
+from rdbkeeper.domain.selection import Selection, select
+from rdbkeeper.domain.status import find_instance_block
+from rdbkeeper.flows.describe import describe_rule, summarize_rule
+from rdbkeeper.flows.rules_context import RulesContext
+from rdbkeeper.ports import Record
+
+FIRE_TIMES_PREVIEWED = 10
+
+
+@dataclass(frozen=True)
+class ShowRules:
+    """What a person may look at. Changes nothing."""
+
+    context: RulesContext
+
+    def get(self, name: str) -> Record:
+        """One rule with how it is, what was sent to Scheduler, and its next fire times."""
+        rule = self.context.get_rule(name)
+        return {"rule": describe_rule(rule, self.context.rules.find_status(name), self.context.clock.now())}
+
+    def list(self, after: str, limit: int) -> Record:
+        """Some of the rules, by name; `next_after` is what to pass on for the next page, None at the end."""
+        page = self.context.rules.rules_page(after, limit)
+        now = self.context.clock.now()
+        return {
+            "rules": [summarize_rule(rule, status, now) for rule, status in page.rules],
+            "next_after": page.next_after or None,
+        }
+
+    def history(self, name: str, before: str, limit: int) -> Record:
+        """A rule's runs with what became of each backup, newest first; `next_before` goes on, None at the end."""
+        self.context.get_rule(name)
+        page = self.context.runs.history(name, before, limit)
+        return {"runs": [run.as_record() for run in page.runs], "next_before": page.next_before or None}
+
+    def preview(self, name: str) -> Record:
+        """What a rule will do: when it fires, what a run would copy now, and what retention would remove."""
+        return self._preview(self.context.get_rule(name))
+
+    def preview_wish(self, rule: Rule) -> Record:
+        """The same of a rule that does not exist yet. Raises what creating it would, as far as it can be known."""
+        rule.cycle.get_next_fire_times(self.context.clock.now(), 1)
+        self.context.fleet.stack.check_function_name(rule.name)
+        self.context.fleet.stack.check_role(rule.role)
+        self.context.check_instance(rule)
+        check_place_is_free(rule, self.context.rules.rules())
+        return self._preview(rule)
+
+    def _preview(self, rule: Rule) -> Record:
+        instance = self.context.find_instance(rule)
+        block = find_instance_block(rule, instance)
+        backups = self.context.adapters.source(rule.provider).backups(instance) if instance else []
+        selection = select(backups, self.context.adapters.vault(rule.vault).catalog(rule.place.path))
+        return {
+            "name": rule.name,
+            **self._preview_cycle(rule.cycle),
+            "blocked": block.as_record() if block else None,
+            **_preview_copying(selection),
+            "retention": {"keeps": "everything", "would_remove": []},
+        }
+
+    def _preview_cycle(self, cycle: Cycle) -> Record:
+        now = self.context.clock.now()
+        return {
+            "cycle": cycle.as_record(),
+            "sent_to_scheduler": list(cycle.expressions()),
+            "next_fire_times": [time.isoformat() for time in islice(cycle.fire_times(now), FIRE_TIMES_PREVIEWED)],
+            "notes": [*cycle.notes(), *cycle.clock_change_notes(now)],
+        }
+
+
+def _preview_copying(selection: Selection) -> Record:
+    return {
+        "would_copy": [_preview_backup(backup) for backup in selection.to_copy],
+        "others": [_preview_other(outcome) for outcome in selection.decided],
+    }
+
+
+def _preview_backup(backup: Backup) -> Record:
+    return {
+        "backup_id": backup.backup_id,
+        "copy_id": backup.copy_id,
+        "files": len(backup.shards),
+        "source_size": backup.source_size,
+    }
+
+
+def _preview_other(outcome: Outcome) -> Record:
+    return {
+        "backup_id": outcome.backup_id,
+        "status": outcome.status.value,
+        "reason": outcome.reason,
+        "detail": outcome.detail,
+    }

@@ -1,0 +1,53 @@
+"""Starts runs by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdbkeeper.domain.errors import RdbkeeperError, RunIsGoing
+from rdbkeeper.flows.rules_context import RulesContext
+from rdbkeeper.ports import Record
+
+
+@dataclass(frozen=True)
+class StartRuns:
+    """Starts a run of a rule now."""
+
+    context: RulesContext
+
+    def run(self, name: str, request_id: str = "") -> Record:
+        """Start a run now, also of a paused rule. Raises RunIsGoing while one is going.
+
+        With a `request_id` the same request again answers with the same run.
+        """
+        context = self.context
+        rule = context.get_settled_rule(name)
+        services = context.fleet.services
+        run_name = f"{name}-{request_id or f'{context.clock.now():%Y%m%dT%H%M%S%f}'}"
+        going = services.find_going_run(name)
+        if going is not None and _run_name(going) != run_name:
+            raise RunIsGoing(
+                f"A run of the rule {name} is going: {_run_id(going)}.",
+                field="name",
+                hint="Wait until it has ended; `history` shows it. It copies whatever is there to copy.",
+            )
+        execution = services.start_run(name, run_name)
+        context.journal.bind(rule=name).info("RunRequested", f"A run of {name} was started by hand.")
+        return {"rule": name, "run": _run_id(execution), "log_group": context.fleet.stack.log_group(rule.name)}
+
+    def run_unless_going(self, name: str, request_id: str) -> Record:
+        """The run that is started, or why none is: for a request that has done its part already."""
+        try:
+            return {"run": self.run(name, request_id), "not_run": None}
+        except RdbkeeperError as error:
+            return {"run": None, "not_run": error.as_record()}
+
+
+def _run_id(execution: str) -> str:
+    """What logs and history call an execution: the last part of its ARN."""
+    return execution.rsplit("/", 1)[-1]
+
+
+def _run_name(execution: str) -> str:
+    """The name under which an execution was started: `…/durable-execution/NAME/ID`."""
+    return execution.split("/")[-2]

@@ -1,0 +1,121 @@
+"""Where backups come from and where copies go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rdbkeeper.domain.backup import Backup, Instance, StagedFile
+from rdbkeeper.domain.copy import CatalogEntry
+
+
+class ByteStream(Protocol):
+    """A stream of one range of one staged file; an end of it is not success, the right length is."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill the beginning of `buffer`; returns how many bytes, 0 at the end of the stream."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Source(Protocol):
+    """Lists an instance's backups and opens their files."""
+
+    def instances(self) -> Iterator[Instance]:
+        """Every instance of the region."""
+
+    def find_instance(self, name: str) -> Instance | None:
+        """The instance of that name, or None."""
+
+    def backups(self, instance: Instance) -> list[Backup]:
+        """Every backup of the instance, automatic and manual, in any state."""
+
+    def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
+        """How many backups each instance has, by name, in any state; one listing for all of them."""
+
+    def request_export(self, backup: Backup, attempt: str) -> None:
+        """Ask that the backup's files be made readable. `attempt` names this wish; asking twice is asking once."""
+
+    def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
+        """The backup's files, in shard order, once every one can be read; None until then."""
+
+    def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
+        """Open a range of a staged file; StagedFileChanged when its bytes are no longer those that were measured."""
+
+    def discard_export(self, backup: Backup, attempt: str) -> None:
+        """Remove what the export staged, by exact key. Nothing there is no error."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One open multipart upload."""
+
+    key: str
+    upload_id: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part that the store took: its number from 1, and the tag under which the store keeps it."""
+
+    number: int
+    etag: str
+    crc64nvme: int
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as the store describes it; `crc64nvme` is None where the store keeps none of the whole object."""
+
+    size_bytes: int
+    etag: str
+    crc64nvme: int | None
+
+
+class Vault(Protocol):
+    """A place for copies. Nothing in it is ever overwritten: every write creates or fails with ObjectExists."""
+
+    def catalog(self, path: str) -> list[CatalogEntry]:
+        """The copies at a place, read from the names of their manifests; one list call per 1,000."""
+
+    def find_object(self, key: str) -> StoredObject | None:
+        """What lies under a key, or None."""
+
+    def read_object(self, key: str) -> bytes:
+        """A small object whole. Raises VaultRefused when there is none."""
+
+    def open_range(self, key: str, etag: str, first_byte: int, length_bytes: int) -> ByteStream:
+        """Open a range of the object whose tag is `etag`. StoreMismatch when it is another by now."""
+
+    def create_object(self, key: str, body: bytes, content_type: str) -> None:
+        """Write a small object whole, or raise ObjectExists."""
+
+    def find_uploads(self, key: str) -> list[Upload]:
+        """The multipart uploads that are open for exactly this key."""
+
+    def open_upload(self, key: str) -> Upload:
+        """Begin a multipart upload."""
+
+    def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
+        """Store one part; putting it again puts the same part. UploadGone; StoreMismatch when its sum disagrees."""
+
+    def complete_upload(self, upload: Upload, parts: Sequence[Part], size_bytes: int, crc64nvme: int) -> None:
+        """Make the object of its parts. ObjectExists, UploadGone; StoreMismatch when length or sum disagree."""
+
+    def abort_upload(self, upload: Upload) -> None:
+        """Give up an upload and its parts. One that is gone is no error."""
+
+    def remove_object(self, key: str, etag: str) -> None:
+        """Remove exactly the object of that key and tag. One that is gone is no error; another is a StoreMismatch."""
+
+
+class Adapters(Protocol):
+    """Gives the adapters that a rule's own facts decide on."""
+
+    def source(self, provider: str) -> Source:
+        """The source for a provider."""
+
+    def vault(self, name: str) -> Vault:
+        """The vault of that name."""
