@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard, StagedFile
@@ -44,9 +44,20 @@ class MemorySource:
     # What a test sets up
 
     def add_instance(self, name: str, retention_days: int = 7) -> Instance:
-        self._instances[name] = Instance("elasticache", name, "redis", True, retention_days, "02:00-03:00")
+        self._instances[name] = Instance("elasticache", name, "redis", "available", True, retention_days, "02:00-03:00")
         self._backups[name] = []
         return self._instances[name]
+
+    def set_status(self, name: str, status: str, *, available: bool) -> None:
+        self._instances[name] = replace(self._instances[name], status=status, available=available)
+
+    def set_retention(self, name: str, retention_days: int) -> None:
+        self._instances[name] = replace(self._instances[name], backup_retention_days=retention_days)
+
+    def remove_instance(self, name: str) -> None:
+        """Its automatic backups go with it, manual ones stay."""
+        del self._instances[name]
+        self._backups[name] = [backup for backup in self._backups[name] if not backup.automatic]
 
     def add_backup(
         self,
@@ -56,10 +67,11 @@ class MemorySource:
         files: dict[str, bytes],
         state: BackupState = BackupState.COMPLETE,
         automatic: bool = True,
+        source_size: str = "",
     ) -> Backup:
         shards = tuple(Shard(name, "0-16383") for name in files)
         facts = EngineFacts(engine="redis", engine_version="7.1", node_type="cache.t4g.small", shard_count=len(files))
-        backup = Backup("elasticache", instance, backup_id, state, automatic, taken_at, shards, facts)
+        backup = Backup("elasticache", instance, backup_id, state, automatic, taken_at, shards, facts, source_size)
         self._backups[instance].append(backup)
         self._files[backup_id] = files
         return backup
@@ -76,12 +88,15 @@ class MemorySource:
         return self._instances.get(name)
 
     def backups(self, instance: Instance) -> list[Backup]:
-        return list(self._backups[instance.name])
+        return list(self._backups.get(instance.name, ()))
+
+    def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
+        return {instance.name: len(self.backups(instance)) for instance in instances}
 
     def request_export(self, backup: Backup, attempt: str) -> None:
         if backup.backup_id in self.failing:
             raise self.failing[backup.backup_id]
-        if backup not in self._backups[backup.instance]:
+        if backup not in self._backups.get(backup.instance, ()):
             raise BackupGone(f"Exporting the backup {backup.backup_id} failed: it is gone.")
         self.exports.setdefault(self._target(backup, attempt), 0)
 

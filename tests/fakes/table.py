@@ -1,87 +1,223 @@
-"""The rule table in memory."""
+"""The tables in memory: what runs and rules put down in one store, kept as text so that nobody can change it later."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from rdbkeeper.domain.errors import LeaseLost, NameTaken, RuleBusy
+from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.ports import Upload
+from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
+from rdbkeeper.ports import Clock, Record, RulesPage, RunsPage, Upload
+from tests.fakes.clock import FakeClock
+
+DELETIONS_KEPT_FOR = timedelta(days=30)
+RUNS_KEPT_FOR = timedelta(days=400)
 
 
 @dataclass
-class MemoryRuleTable:
-    _rules: dict[str, Rule] = field(default_factory=dict)
-    _revision: int = 0
+class MemoryTables:
+    """What both tables hold; `rules` and `runs` are the ports over it."""
+
+    clock: Clock = field(default_factory=FakeClock)
     leases: dict[str, str] = field(default_factory=dict)
     uploads: dict[str, list[Upload]] = field(default_factory=dict)
     attempts: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    registry_revision: int = 0
+    fleet_ended: bool = False
+    rule_records: dict[str, str] = field(default_factory=dict)
+    status_records: dict[str, dict[str, str]] = field(default_factory=dict)
+    sent: dict[str, dict[str, ScheduleSent]] = field(default_factory=dict)
+    deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+    histories: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rules = MemoryRuleTable(self)
+        self.runs = MemoryRunTable(self)
+
+
+class MemoryRuleTable:
+    def __init__(self, tables: MemoryTables | None = None) -> None:
+        self._tables = tables or MemoryTables()
 
     def find_rule(self, name: str) -> Rule | None:
-        return self._rules.get(name)
+        record = self._tables.rule_records.get(name)
+        return Rule.from_record(json.loads(record)) if record else None
 
     def rules(self) -> list[Rule]:
-        return [self._rules[name] for name in sorted(self._rules)]
+        return [Rule.from_record(json.loads(record)) for _, record in sorted(self._tables.rule_records.items())]
+
+    def rules_page(self, after: str, limit: int) -> RulesPage:
+        assert limit > 0
+        rules = [rule for rule in self.rules() if rule.name > after]
+        page = tuple((rule, self.find_status(rule.name)) for rule in rules[:limit])
+        return RulesPage(page, rules[limit - 1].name if len(rules) > limit else "")
 
     def registry_revision(self) -> int:
-        return self._revision
+        return self._tables.registry_revision
 
     def create_rule(self, rule: Rule, registry_revision: int) -> None:
-        if rule.name in self._rules:
-            if self._rules[rule.name] == rule:
-                return
-            raise NameTaken(f"There is a rule {rule.name} already.", field="name")
-        if registry_revision != self._revision:
-            raise RuleBusy("Another rule was added at the same moment.")
-        self._rules[rule.name] = rule
-        self._revision += 1
-
-    def replace_rule(self, rule: Rule, revision: int) -> None:
-        there = self._rules.get(rule.name)
-        if there == rule:
+        if self._is_there(rule):
             return
+        if rule.name in self._tables.rule_records:
+            raise NameTaken(f"There is a rule {rule.name} already.", field="name")
+        self._take_place(registry_revision)
+        self._put(rule)
+        for leftovers in (self._tables.status_records, self._tables.sent, self._tables.deletions):
+            leftovers.pop(rule.name, None)
+
+    def replace_rule(self, rule: Rule, revision: int, registry_revision: int | None = None) -> None:
+        if self._is_there(rule):
+            return
+        there = self.find_rule(rule.name)
         if there is None or there.revision != revision:
             raise RuleBusy(f"The rule {rule.name} was changed by somebody else at the same moment.")
-        self._rules[rule.name] = rule
+        if registry_revision is not None:
+            self._take_place(registry_revision)
+        self._put(rule)
 
-    def remove_rule(self, name: str) -> None:
-        self.leases.pop(name, None)
-        self._rules.pop(name, None)
+    def remove_rule(self, name: str, revision: int, deletion: Record) -> None:
+        tables = self._tables
+        there = self.find_rule(name)
+        if there is not None and there.revision != revision:
+            return
+        if self.find_deletion(name) is None:
+            tables.deletions[name] = (tables.clock.now() + DELETIONS_KEPT_FOR, json.dumps(deletion))
+        for attempt in [key for key in tables.attempts if key[0] == name]:
+            del tables.attempts[attempt]
+        for records in (
+            tables.leases,
+            tables.uploads,
+            tables.histories,
+            tables.status_records,
+            tables.sent,
+            tables.rule_records,
+        ):
+            records.pop(name, None)
+
+    def find_deletion(self, name: str) -> Record | None:
+        if name not in self.deletions():
+            return None
+        deletion: Record = json.loads(self._tables.deletions[name][1])
+        return deletion
+
+    def deletions(self) -> list[str]:
+        now = self._tables.clock.now()
+        return sorted(name for name, (expires_at, _) in self._tables.deletions.items() if expires_at >= now)
+
+    def fleet_has_ended(self) -> bool:
+        return self._tables.fleet_ended
+
+    def record_fleet_end(self, *, ended: bool) -> None:
+        self._tables.fleet_ended = ended
+
+    def find_status(self, name: str) -> RuleStatus:
+        parts = {part: json.loads(text) for part, text in self._tables.status_records.get(name, {}).items()}
+        return RuleStatus(
+            RunReport.from_record(parts["run"]) if "run" in parts else None,
+            KeptCopies.from_record(parts["kept"]) if "kept" in parts else KeptCopies(),
+            Block.from_record(parts["block"]) if "block" in parts else None,
+        )
+
+    def statuses(self) -> dict[str, RuleStatus]:
+        found = {name: self.find_status(name) for name in sorted(self._tables.status_records)}
+        return {name: status for name, status in found.items() if status != RuleStatus()}
+
+    def record_block(self, rule: str, block: Block | None) -> None:
+        if block is not None:
+            self._tables.status_records.setdefault(rule, {})["block"] = json.dumps(block.as_record())
+        else:
+            self._tables.status_records.get(rule, {}).pop("block", None)
+
+    def sent_schedules(self) -> dict[str, dict[str, ScheduleSent]]:
+        return {rule: dict(sent) for rule, sent in sorted(self._tables.sent.items())}
+
+    def find_sent_schedules(self, rule: str) -> dict[str, ScheduleSent]:
+        return dict(self._tables.sent.get(rule, {}))
+
+    def record_sent_schedules(self, rule: str, sent: Mapping[str, ScheduleSent]) -> None:
+        if sent:
+            self._tables.sent[rule] = dict(sent)
+        else:
+            self._tables.sent.pop(rule, None)
+
+    def _is_there(self, rule: Rule) -> bool:
+        """True when the very same rule is there: then the request is one whose answer was lost."""
+        return self._tables.rule_records.get(rule.name) == json.dumps(rule.as_record())
+
+    def _take_place(self, registry_revision: int) -> None:
+        if registry_revision != self._tables.registry_revision:
+            raise RuleBusy("Another rule took its place at the same moment.")
+        self._tables.registry_revision += 1
+
+    def _put(self, rule: Rule) -> None:
+        self._tables.rule_records[rule.name] = json.dumps(rule.as_record())
+
+
+class MemoryRunTable:
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
 
     def find_lease_owner(self, rule: str) -> str | None:
-        return self.leases.get(rule)
+        return self._tables.leases.get(rule)
 
     def take_lease(self, rule: str, owner: str, instead_of: str | None, now: datetime) -> bool:
-        if self.leases.get(rule) not in (None, owner, instead_of):
+        if self._tables.leases.get(rule) not in (None, owner, instead_of):
             return False
-        self.leases[rule] = owner
+        self._tables.leases[rule] = owner
         return True
 
     def renew_lease(self, rule: str, owner: str, now: datetime) -> None:
-        if self.leases.get(rule) != owner:
+        if self._tables.leases.get(rule) != owner:
             raise LeaseLost(f"This run of {rule} no longer holds the rule's lease.")
 
     def free_lease(self, rule: str, owner: str) -> None:
-        if self.leases.get(rule) == owner:
-            del self.leases[rule]
+        if self._tables.leases.get(rule) == owner:
+            del self._tables.leases[rule]
+
+    def record_run(self, rule: str, report: RunReport, kept: KeptCopies | None = None) -> None:
+        if rule not in self._tables.rule_records:
+            return
+        key = f"{_write_time(report.started_at)}#{report.run}"
+        self._tables.histories.setdefault(rule, {})[key] = json.dumps(report.as_record())
+        status = self._tables.status_records.setdefault(rule, {})
+        if kept is not None:
+            status["kept"] = json.dumps(kept.as_record())
+        summary = report.as_summary()
+        if "run" not in status or json.loads(status["run"])["started_at"] <= summary["started_at"]:
+            status["run"] = json.dumps(summary)
+
+    def history(self, rule: str, before: str, limit: int) -> RunsPage:
+        assert limit > 0
+        oldest = _write_time(self._tables.clock.now() - RUNS_KEPT_FOR)
+        rows = self._tables.histories.get(rule, {})
+        keys = [key for key in sorted(rows, reverse=True) if key >= oldest and (not before or key <= before)]
+        runs = tuple(RunReport.from_record(json.loads(rows[key])) for key in keys[:limit])
+        return RunsPage(runs, keys[limit] if len(keys) > limit else "")
 
     def remember_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
-        known = self.uploads.setdefault(rule, [])
+        known = self._tables.uploads.setdefault(rule, [])
         known += [upload for upload in uploads if upload not in known]
 
     def remembered_uploads(self, rule: str) -> list[Upload]:
-        return list(self.uploads.get(rule, []))
+        return list(self._tables.uploads.get(rule, []))
 
     def forget_uploads(self, rule: str, uploads: Sequence[Upload]) -> None:
-        self.uploads[rule] = [upload for upload in self.uploads.get(rule, []) if upload not in uploads]
+        left = [upload for upload in self._tables.uploads.get(rule, []) if upload not in uploads]
+        self._tables.uploads[rule] = left
 
     def count_attempt(self, rule: str, transfer: str, leg: int) -> int:
-        last_leg, count = self.attempts.get((rule, transfer), (leg, 0))
+        last_leg, count = self._tables.attempts.get((rule, transfer), (leg, 0))
         count = count + 1 if last_leg == leg else 1
-        self.attempts[rule, transfer] = (leg, count)
+        self._tables.attempts[rule, transfer] = (leg, count)
         return count
 
     def forget_attempts(self, rule: str, transfer: str) -> None:
-        self.attempts.pop((rule, transfer), None)
+        self._tables.attempts.pop((rule, transfer), None)
+
+
+def _write_time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -10,7 +10,6 @@ import pytest
 from rdbkeeper.domain.backup import Backup, BackupState
 from rdbkeeper.domain.errors import (
     BackupBusy,
-    InstanceNotFound,
     RunFailed,
     SourceDenied,
     SourceUnavailable,
@@ -257,7 +256,7 @@ def test_an_upload_that_cannot_be_aborted_stops_neither_this_run_nor_the_next(wo
     with pytest.raises(RunFailed):
         world.run()
     assert world.vault.uploads == {}
-    assert world.table.remembered_uploads("orders-nightly") == []
+    assert world.tables.runs.remembered_uploads("orders-nightly") == []
 
 
 def test_an_export_that_cannot_even_be_looked_at_ends_at_its_deadline(world: World) -> None:
@@ -307,13 +306,7 @@ def test_a_source_that_denies_fails_the_run_by_name_and_frees_the_lease(world: W
     with pytest.raises(SourceDenied):
         world.run()
     assert "RunFailed" in world.journal.events()
-    assert world.table.leases == {}
-
-
-def test_an_instance_that_is_gone_fails_the_run_with_a_hint(world: World) -> None:
-    world.source._instances.clear()
-    with pytest.raises(InstanceNotFound, match="orders"):
-        world.run()
+    assert world.tables.leases == {}
 
 
 def test_what_passes_by_itself_is_tried_again_within_the_run(world: World) -> None:

@@ -46,7 +46,7 @@ def test_a_process_that_dies_after_any_step_is_followed_by_one_whole_copy(steps_
     assert sorted(world.copied_backups()) == ["one", "two"]
     assert len(world.data()) == 3
     assert world.vault.uploads == {} and world.source.staged == {}
-    assert world.table.leases == {} and world.table.uploads.get("orders-nightly", []) == []
+    assert world.tables.leases == {} and world.tables.uploads.get("orders-nightly", []) == []
 
 
 @pytest.mark.parametrize("steps_done", range(_steps_of_a_whole_run()))
@@ -89,21 +89,21 @@ def test_a_leg_that_kills_every_invocation_is_given_up_at_last(world: World) -> 
     assert deaths == MOST_LEG_ATTEMPTS
     assert world.outcomes() == {"deadly": "LegNeverEnds", "good": "Published"}
     assert world.vault.uploads == {}
-    assert world.table.attempts == {}
+    assert world.tables.attempts == {}
 
 
 def test_a_run_does_nothing_while_another_is_going(world: World) -> None:
     world.add_backup("one")
-    world.table.leases["orders-nightly"] = "somebody"
+    world.tables.leases["orders-nightly"] = "somebody"
     world.executions.going.add("somebody")
     assert world.run()["refused"] == "RunIsGoing"
     assert world.vault.objects == {}
-    assert world.table.leases["orders-nightly"] == "somebody"
+    assert world.tables.leases["orders-nightly"] == "somebody"
 
 
 def test_a_lease_whose_execution_has_ended_is_taken_over(world: World) -> None:
     world.add_backup("one")
-    world.table.leases["orders-nightly"] = "an execution that ended"
+    world.tables.leases["orders-nightly"] = "an execution that ended"
     world.run()
     assert "LeaseTakenOver" in world.journal.events()
     assert world.copied_backups() == ["one"]
@@ -115,12 +115,12 @@ def test_a_run_that_lost_its_lease_stops_before_its_next_write_and_leaves_no_upl
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.objects == {} and world.vault.uploads == {}
-    assert world.table.leases["orders-nightly"] == "somebody else"
+    assert world.tables.leases["orders-nightly"] == "somebody else"
 
 
 def test_a_run_that_lost_its_lease_before_a_leg_puts_no_part(world: World) -> None:
     world.add_backup("one")
-    after_each(world.table, "remember_uploads", world.steal_lease)
+    after_each(world.tables.runs, "remember_uploads", world.steal_lease)
     with pytest.raises(LeaseLost):
         world.run()
     assert world.vault.parts_put == 0
@@ -139,7 +139,7 @@ def test_a_rule_that_is_deleted_during_its_run_publishes_nothing_more(world: Wor
     put = world.vault.put_part
 
     def delete_the_rule(*args: object) -> object:
-        world.table._rules["orders-nightly"] = make_rule(state=RuleState.DELETING)
+        world.edit(state=RuleState.DELETING)
         return put(*args)
 
     world.vault.put_part = delete_the_rule
@@ -148,16 +148,16 @@ def test_a_rule_that_is_deleted_during_its_run_publishes_nothing_more(world: Wor
 
 
 def test_a_run_of_a_rule_that_is_gone_does_nothing(world: World) -> None:
-    world.table.remove_rule("orders-nightly")
+    world.tables.rules.remove_rule("orders-nightly", 1, {})
     assert world.run()["refused"] == "RuleGone"
 
 
 def test_an_upload_that_a_dead_run_left_open_is_given_up(world: World) -> None:
     upload = world.vault.open_upload("redis/orders/old/0001.rdb")
-    world.table.remember_uploads("orders-nightly", [upload])
+    world.tables.runs.remember_uploads("orders-nightly", [upload])
     world.run()
     assert world.vault.uploads == {}
-    assert world.table.remembered_uploads("orders-nightly") == []
+    assert world.tables.runs.remembered_uploads("orders-nightly") == []
 
 
 def test_an_upload_of_the_same_key_that_nobody_remembers_is_given_up(world: World) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from rdbkeeper.domain.copy import Manifest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.status import RuleStatus, RunReport
 from rdbkeeper.flows.run import run_rule
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Poll, Record
@@ -19,7 +20,7 @@ from tests.fakes.fleet import MemoryExecutions
 from tests.fakes.journal import ListJournal
 from tests.fakes.rdb_files import rdb_file
 from tests.fakes.source import MemorySource
-from tests.fakes.table import MemoryRuleTable
+from tests.fakes.table import MemoryTables
 from tests.fakes.vault import MemoryVault
 
 NIGHT = datetime(2026, 11, 20, 2, 15, tzinfo=UTC)
@@ -44,13 +45,14 @@ class World:
     rule: Rule = field(default_factory=make_rule)
     clock: FakeClock = field(default_factory=FakeClock)
     journal: ListJournal = field(default_factory=ListJournal)
-    table: MemoryRuleTable = field(default_factory=MemoryRuleTable)
+    tables: MemoryTables = field(init=False)
     adapters: MemoryAdapters = field(default_factory=MemoryAdapters)
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
     runs: int = 0
 
     def __post_init__(self) -> None:
-        self.table.create_rule(self.rule, 0)
+        self.tables = MemoryTables(self.clock)
+        self.tables.rules.create_rule(self.rule, 0)
         self.source.add_instance("orders")
 
     @property
@@ -71,23 +73,37 @@ class World:
         self.runs += 1
         return ReplayEngine(self.clock, execution=f"arn:aws:lambda:::function:f:1/durable-execution/run/{self.runs}")
 
-    def run(self, engine: ReplayEngine | None = None) -> Record:
+    def edit(self, **changes: object) -> None:
+        """Change the rule as a person would, at its next revision."""
+        edited = replace(self.rule, revision=self.rule.revision + 1, **changes)
+        self.tables.rules.replace_rule(edited, self.rule.revision)
+        self.rule = edited
+
+    def status(self) -> RuleStatus:
+        return self.tables.rules.find_status(self.rule.name)
+
+    def history(self) -> list[RunReport]:
+        return list(self.tables.runs.history(self.rule.name, "", 100).runs)
+
+    def run(self, engine: ReplayEngine | None = None, *, on_request: bool = False) -> Record:
         engine = engine or self.engine()
         context = RunContext(
             rule_name=self.rule.name,
             execution=engine.execution,
-            table=self.table,
+            rules=self.tables.rules,
+            runs=self.tables.runs,
             adapters=self.adapters,
             executions=self.executions,
             journal=self.journal,
             clock=self.clock,
             export_timeout=timedelta(hours=3),
+            on_request=on_request,
         )
         return run_rule(engine, context, POLL)
 
     def steal_lease(self) -> None:
         """Let another run hold the rule's lease."""
-        self.table.leases[self.rule.name] = "somebody else"
+        self.tables.leases[self.rule.name] = "somebody else"
 
     def manifests(self) -> dict[str, Manifest]:
         return {key: Manifest.from_json(body, key) for key, body in self.vault.objects.items() if "/manifests/" in key}

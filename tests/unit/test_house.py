@@ -16,7 +16,7 @@ PACKAGE = LAYER / "rdbkeeper"
 ARROWS = {
     "domain": {"domain"},
     "rdb": {"rdb", "domain.errors"},
-    "ports": {"domain"},
+    "ports": {"ports", "domain"},
     "flows": {"flows", "ports", "domain", "rdb", "__init__"},
     "sources": {"sources", "ports", "domain", "rdb", "aws.errors", "aws.streams"},
     "vaults": {"vaults", "ports", "domain", "rdb", "aws.errors", "aws.streams"},

@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 
 from rdbkeeper.aws.journal import LambdaJournal, make_journal
 from rdbkeeper.domain.errors import VaultUnavailable
+from rdbkeeper.domain.metrics import HOURS_OVERDUE, NAMESPACE, rule_dimensions, stack_dimensions
 
 
 def written() -> tuple[LambdaJournal, io.StringIO]:
@@ -54,6 +55,42 @@ def test_what_libraries_log_takes_the_same_form(monkeypatch: pytest.MonkeyPatch,
         step.exception("failed step")
     (line,) = lines(stream)
     assert (line["message"], line["rule"], line["run"], line["backup"]) == ("retrying", "orders", "r1", "-")
+
+
+DIMENSIONS = (
+    rule_dimensions("stack", "orders-nightly"),
+    stack_dimensions("stack"),
+    (("stack", "another"),),
+)
+
+
+@pytest.mark.parametrize("dimensions", DIMENSIONS)
+def test_a_metric_has_exactly_its_dimensions_whatever_the_environment_adds(
+    dimensions: tuple[tuple[str, str], ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "somebody")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "elsewhere")
+    journal, _ = written()
+    journal.bind(rule="orders").measure(HOURS_OVERDUE, 2.5, dimensions)
+    (line,) = capsys.readouterr().out.splitlines()
+    emitted = json.loads(line)
+    (directive,) = emitted.pop("_aws")["CloudWatchMetrics"]
+    assert directive["Namespace"] == NAMESPACE
+    assert [sorted(names) for names in directive["Dimensions"]] == [[name for name, _ in dimensions]]
+    assert [metric["Name"] for metric in directive["Metrics"]] == [HOURS_OVERDUE]
+    assert emitted == {**dict(dimensions), HOURS_OVERDUE: [2.5]}
+
+
+def test_a_thousand_metrics_are_a_thousand_lines_and_none_has_anything_of_another(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    journal, _ = written()
+    for number in range(1000):
+        journal.measure(HOURS_OVERDUE, number, rule_dimensions("stack", f"rule-{number}"))
+    emitted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["rule"], line[HOURS_OVERDUE]) for line in emitted] == [
+        (f"rule-{number}", [float(number)]) for number in range(1000)
+    ]
 
 
 def test_a_defect_is_logged_with_its_stack_trace() -> None:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RequestError, UnknownAction
-from rdbkeeper.entry.requests import CreateRule, DeleteRule, GetRule, ListRules, parse
+from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.entry.requests import (
+    ACTIONS,
+    Command,
+    CreateRule,
+    DeleteRule,
+    GetRule,
+    ListBackups,
+    ListInstances,
+    ListRules,
+    PauseRule,
+    PreviewRule,
+    PreviewWish,
+    ReconcileFleet,
+    ResumeRule,
+    RunRule,
+    ShowHistory,
+    UpdateRule,
+    parse,
+    parse_reconcile,
+)
 
 EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 21, 3, 4, 5, 678, tzinfo=UTC)
@@ -25,110 +42,216 @@ def event(name: str) -> dict[str, Any]:
     return loaded
 
 
-def changed(path: str, value: object) -> dict[str, Any]:
-    """The create event with one field set (or removed, where the value is Ellipsis)."""
-    request = copy.deepcopy(event("create_rule"))
-    *parents, last = path.split(".")
-    target = request
-    for parent in parents:
-        target = target[parent]
-    if value is ...:
-        del target[last]
-    else:
-        target[last] = value
-    return request
+def asked(action: str, **fields: object) -> Command:
+    return parse({"action": action, **fields}, NOW)
+
+
+# The files that people start from
 
 
 @pytest.mark.parametrize("path", sorted(EVENTS.glob("*.json")), ids=lambda path: path.stem)
 def test_every_event_file_is_a_request(path: Path) -> None:
-    parse(json.loads(path.read_text()), NOW)
+    given = json.loads(path.read_text())
+    if given["action"] == "reconcile":
+        parse_reconcile(given)
+    else:
+        parse(given, NOW)
+
+
+def test_the_event_files_show_every_action() -> None:
+    shown = {json.loads(path.read_text())["action"] for path in EVENTS.glob("*.json")}
+    assert shown == {*ACTIONS, "reconcile"}
 
 
 def test_the_create_event_becomes_a_rule() -> None:
     command = parse(event("create_rule"), NOW)
     assert isinstance(command, CreateRule)
-    assert command.rule.name == "orders-nightly"
+    assert (command.rule.name, command.rule.instance, command.rule.prefix) == ("orders-nightly", "orders", "redis/")
     assert command.rule.cycle == Cycle("daily", "Asia/Tokyo", at="02:30")
     assert command.rule.created_at == datetime(2026, 11, 21, 3, 4, 5, tzinfo=UTC)
 
 
-def test_the_other_events_become_their_commands() -> None:
-    assert parse(event("get_rule"), NOW) == GetRule("orders-nightly")
-    assert parse(event("delete_rule"), NOW) == DeleteRule("orders-nightly")
-    assert parse(event("list_rules"), NOW) == ListRules()
+@pytest.mark.parametrize(
+    "name, command",
+    [
+        ("get_rule", GetRule("orders-nightly")),
+        ("delete_rule", DeleteRule("orders-nightly")),
+        ("list_rules", ListRules("", 100)),
+        ("update_rule", UpdateRule("orders-nightly", 2, RuleEdit(cycle=Cycle("daily", "Asia/Tokyo", at="04:00")))),
+        ("pause_rule", PauseRule("orders-nightly")),
+        ("resume_rule", ResumeRule("orders-nightly", run_now=True, request_id="")),
+        ("run_rule", RunRule("orders-nightly", "before-the-release")),
+        ("preview_rule", PreviewRule("orders-nightly")),
+        ("rule_history", ShowHistory("orders-nightly", "", 10)),
+        ("list_instances", ListInstances("elasticache")),
+        ("list_backups", ListBackups("elasticache", "orders")),
+    ],
+)
+def test_the_other_events_become_their_commands(name: str, command: Command) -> None:
+    assert parse(event(name), NOW) == command
 
 
-def test_vault_and_prefix_may_be_left_out() -> None:
-    command = parse(event("create_weekly_rule"), NOW)
-    assert isinstance(command, CreateRule)
-    assert (command.rule.vault, command.rule.prefix) == ("default", "")
+def test_the_preview_of_a_new_rule_holds_the_rule() -> None:
+    command = parse(event("preview_new_rule"), NOW)
+    assert isinstance(command, PreviewWish)
+    assert command.rule.name == "orders-last-friday"
 
 
-@pytest.mark.parametrize("wrong", [None, [], "create", 7, True, [{"action": "list"}]])
+# What may be left out
+
+
+@pytest.mark.parametrize(
+    "action, fields, command",
+    [
+        ("list", {}, ListRules("", 100)),
+        ("history", {"name": "a"}, ShowHistory("a", "", 20)),
+        ("resume", {"name": "a"}, ResumeRule("a", run_now=False, request_id="")),
+        ("resume", {"name": "a", "run": "next"}, ResumeRule("a", run_now=False, request_id="")),
+        ("run", {"name": "a"}, RunRule("a", "")),
+        ("instances", {}, ListInstances("elasticache")),
+        ("backups", {"instance": "orders"}, ListBackups("elasticache", "orders")),
+        ("update", {"name": "a", "revision": 1, "rule": {}}, UpdateRule("a", 1, RuleEdit())),
+    ],
+)
+def test_what_is_left_out_has_a_default(action: str, fields: dict[str, Any], command: Command) -> None:
+    assert asked(action, **fields) == command
+
+
+def test_pages_go_on_from_what_the_last_one_said() -> None:
+    assert asked("list", after="orders-nightly", limit=1) == ListRules("orders-nightly", 1)
+    mark = "2026-11-21T03:00:00+00:00#1c0f"
+    assert asked("history", name="a", before=mark, limit=200) == ShowHistory("a", mark, 200)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("wrong", [None, [], "create", 7, True, 0.5, [{"action": "list"}]])
 def test_an_event_that_is_not_an_object_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidRequest, match="not an object"):
         parse(wrong, NOW)
 
 
-@pytest.mark.parametrize("action", ["", "Create", "drop", "a" * 5000])
-def test_an_unknown_action_is_refused(action: str) -> None:
-    with pytest.raises(UnknownAction) as refused:
+@pytest.mark.parametrize("action", ["", "Create", "drop", "reconcile", "a" * 5000, "\x00"])
+def test_an_unknown_action_is_refused_and_the_known_ones_are_named(action: str) -> None:
+    with pytest.raises(UnknownAction, match="unknown") as refused:
         parse({"action": action}, NOW)
     assert len(refused.value.message) < 200
+    assert all(known in refused.value.hint for known in ACTIONS)
 
 
-WRONG = [
-    ("action", ..., "action"),
-    ("action", 7, "action"),
-    ("rule", ..., "rule"),
-    ("rule", "orders", "rule"),
-    ("rule.name", ..., "rule.name"),
-    ("rule.name", None, "rule.name"),
-    ("rule.name", "", "name"),
-    ("rule.name", "x" * 32, "name"),
-    ("rule.name", "a/b", "name"),
-    ("rule.name", "a\x07", "name"),
-    ("rule.source", [], "rule.source"),
-    ("rule.source.instance", 3, "rule.source.instance"),
-    ("rule.source.region", "us-east-1", "rule.source.region"),
-    ("rule.cycle", "daily", "rule.cycle"),
-    ("rule.cycle.kind", "hourly", "cycle.kind"),
-    ("rule.cycle.cron", "0 0 * * *", "rule.cycle.cron"),
-    ("rule.cycle.time_zone", ..., "rule.cycle.time_zone"),
-    ("rule.cycle.time_zone", "Tokyo", "cycle.time_zone"),
-    ("rule.cycle", {"kind": "custom", "cron": "0 0 3 * * *", "time_zone": "UTC"}, "cycle.cron"),
-    ("rule.cycle", {"kind": "weekly", "days": "MON", "time_zone": "UTC"}, "rule.cycle.days"),
-    ("rule.cycle", {"kind": "weekly", "days": [1], "time_zone": "UTC"}, "rule.cycle.days"),
-    ("rule.prefix", "/redis/", "prefix"),
-    ("rule.prefix", "a/../b/", "prefix"),
-    ("rule.prefix", None, "rule.prefix"),
-    ("rule.vault", "elsewhere", "vault"),
-    ("rule.state", "active", "rule.state"),
-    ("rule.revision", 3, "rule.revision"),
-    ("dry_run", True, "dry_run"),
-]
+NAMED = [action for action in ACTIONS if action not in ("create", "create_many", "list", "instances", "backups")]
 
 
-@pytest.mark.parametrize("path, value, field", WRONG, ids=[f"{path}={str(value)[:20]}" for path, value, _ in WRONG])
-def test_a_wrong_field_is_refused_by_name_with_a_hint(path: str, value: object, field: str) -> None:
-    with pytest.raises(RequestError) as refused:
-        parse(changed(path, value), NOW)
-    assert refused.value.field == field
+@pytest.mark.parametrize("action", NAMED)
+@pytest.mark.parametrize("name", [..., None, 7, "", "Orders", "a" * 32, "a b", "a\n", ["a"]], ids=str)
+def test_a_name_that_is_none_is_refused_wherever_one_belongs(action: str, name: object) -> None:
+    fields: dict[str, Any] = {"revision": 1, "rule": {}} if action == "update" else {}
+    if name is not ...:
+        fields["name"] = name
+    with pytest.raises(InvalidRequest) as refused:
+        asked(action, **fields)
+    assert refused.value.field == "name"
     assert refused.value.hint
 
 
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=10,
+WRONG = [
+    ("list", {"limit": 0}, "limit"),
+    ("list", {"limit": 201}, "limit"),
+    ("list", {"limit": True}, "limit"),
+    ("list", {"limit": "10"}, "limit"),
+    ("list", {"limit": 10.0}, "limit"),
+    ("list", {"limit": 10**4000}, "limit"),
+    ("list", {"limit": None}, "limit"),
+    ("list", {"after": 7}, "after"),
+    ("list", {"after": "a" * 513}, "after"),
+    ("list", {"after": "ä"}, "after"),
+    ("list", {"after": "a\x00"}, "after"),
+    ("list", {"before": "a"}, "before"),
+    ("list", {"name": "a"}, "name"),
+    ("get", {"name": "a", "limit": 1}, "limit"),
+    ("update", {"name": "a", "rule": {}}, "revision"),
+    ("update", {"name": "a", "revision": 0, "rule": {}}, "revision"),
+    ("update", {"name": "a", "revision": 1.5, "rule": {}}, "revision"),
+    ("update", {"name": "a", "revision": 1}, "rule"),
+    ("update", {"name": "a", "revision": 1, "rule": "b"}, "rule"),
+    ("resume", {"name": "a", "run": "later"}, "run"),
+    ("resume", {"name": "a", "run": True}, "run"),
+    ("resume", {"name": "a", "run": "now", "request_id": "a b"}, "request_id"),
+    ("pause", {"name": "a", "run": "now"}, "run"),
+    ("run", {"name": "a", "request_id": "x" * 33}, "request_id"),
+    ("run", {"name": "a", "request_id": "a/b"}, "request_id"),
+    ("run", {"name": "a", "request_id": 7}, "request_id"),
+    ("preview", {"name": "a", "rule": {}}, "rule.name"),
+    ("history", {"name": "a", "limit": -1}, "limit"),
+    ("history", {"name": "a", "before": "x" * 513}, "before"),
+    ("history", {"name": "a", "after": "b"}, "after"),
+    ("instances", {"provider": "memcached"}, "provider"),
+    ("instances", {"provider": 7}, "provider"),
+    ("backups", {}, "instance"),
+    ("backups", {"instance": ""}, "instance"),
+    ("backups", {"instance": "a_b"}, "instance"),
+    ("backups", {"instance": "a" * 41}, "instance"),
+    ("backups", {"instance": "orders", "provider": ""}, "provider"),
+    ("get", {"name": "a", "": 1}, ""),
+]
+
+
+@pytest.mark.parametrize("action, fields, field", WRONG, ids=[f"{one[0]}-{str(one[1])[:30]}" for one in WRONG])
+def test_a_wrong_field_is_refused_by_name_with_a_hint(action: str, fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        asked(action, **fields)
+    assert refused.value.field == field
+    assert refused.value.hint
+    assert len(str(refused.value)) < 500
+
+
+def test_the_longest_request_id_and_name_make_a_run_name_that_lambda_takes() -> None:
+    command = asked("run", name="a" * 31, request_id="x" * 32)
+    assert isinstance(command, RunRule)
+    assert len(f"{command.name}-{command.request_id}") == 64
+
+
+def test_half_a_character_is_refused_because_no_answer_could_hold_it() -> None:
+    half = json.loads('"\\ud800"')
+    for fields in ({"name": half}, {"name": "a", half: 1}):
+        with pytest.raises(InvalidRequest) as refused:
+            asked("get", **fields)
+        json.dumps(refused.value.as_record(), ensure_ascii=False).encode()
+
+
+# Reconciling
+
+
+@pytest.mark.parametrize(
+    "fields, command",
+    [
+        ({}, ReconcileFleet(closely=False, dry_run=False)),
+        ({"closely": True}, ReconcileFleet(closely=True, dry_run=False)),
+        ({"dry_run": True, "closely": False}, ReconcileFleet(closely=False, dry_run=True)),
+    ],
 )
-_paths = ["action", "rule", "rule.name", "rule.source", "rule.source.instance", "rule.cycle", "rule.cycle.at"]
+def test_reconciling_is_asked_for_in_one_way(fields: dict[str, bool], command: ReconcileFleet) -> None:
+    assert parse_reconcile({"action": "reconcile", **fields}) == command
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.one_of(_json, st.builds(changed, st.sampled_from([*_paths, "rule.cycle.kind", "rule.prefix"]), _json)))
-def test_any_event_is_a_command_or_a_typed_error(anything: object) -> None:
-    try:
-        parse(anything, NOW)
-    except RequestError as error:
-        json.dumps(error.as_record())
+@pytest.mark.parametrize(
+    "wrong, field",
+    [
+        (None, ""),
+        ([], ""),
+        ({}, "action"),
+        ({"action": "create"}, "action"),
+        ({"action": 7}, "action"),
+        ({"action": "reconcile", "closely": "yes"}, "closely"),
+        ({"action": "reconcile", "dry_run": 1}, "dry_run"),
+        ({"action": "reconcile", "dry_run": None}, "dry_run"),
+        ({"action": "reconcile", "name": "a"}, "name"),
+    ],
+    ids=str,
+)
+def test_a_wrong_wish_to_reconcile_is_refused_by_name(wrong: object, field: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_reconcile(wrong)
+    assert refused.value.field == field
+    assert refused.value.hint

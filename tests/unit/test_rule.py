@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
-from rdbkeeper.domain.errors import InvalidRequest
-from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
+from rdbkeeper.domain.rule import MOST_FORMER_PLACES, Place, Rule, RuleEdit, RuleState, check_place_is_free
 from tests.flows.world import make_rule
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 BAD_NAMES = [
     "",
@@ -36,6 +42,7 @@ BAD_PREFIXES = [
     "ä/",
     "a" * 512 + "/",
 ]
+BAD_ROLES = ["a/b", "arn:aws:iam::000000000000:role/a", "a" * 65, "ä", "a b", "a\n"]
 BAD_INSTANCES = ["", "Orders", "orders-", "a--b", "1orders", "a" * 41, "a/b", "a.b", "a\n"]
 
 
@@ -65,6 +72,18 @@ def test_an_instance_that_is_not_one_is_refused(instance: str) -> None:
     assert refused.value.field == "source.instance"
 
 
+@pytest.mark.parametrize("role", BAD_ROLES)
+def test_a_role_that_is_not_the_name_of_one_is_refused(role: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        make_rule(role=role)
+    assert refused.value.field == "role"
+
+
+@pytest.mark.parametrize("role", ["", "reader", "a" * 64, "AWS+=,.@_-1"])
+def test_the_name_of_a_role_is_taken(role: str) -> None:
+    assert make_rule(role=role).role == role
+
+
 @pytest.mark.parametrize(
     "field, change", [("source.provider", {"provider": "memcached"}), ("vault", {"vault": "elsewhere"})]
 )
@@ -79,6 +98,104 @@ def test_a_place_names_the_instance(prefix: str, path: str) -> None:
     assert make_rule(prefix=prefix).place.path == path
 
 
+# Written down
+
+
 def test_a_rule_survives_being_written_down() -> None:
-    rule = make_rule()
+    rule = make_rule(
+        role="reader", state=RuleState.PAUSED, revision=7, watched_since=NOW, former_places=("a/orders/", "b/orders/")
+    )
     assert Rule.from_record(rule.as_record()) == rule
+
+
+def test_a_rule_of_the_first_version_is_read_as_one_without_role_and_past() -> None:
+    record = {
+        name: value
+        for name, value in make_rule().as_record().items()
+        if name not in ("role", "watched_since", "former_places")
+    }
+    assert Rule.from_record(record) == make_rule()
+
+
+def test_a_rule_is_watched_since_it_was_made() -> None:
+    assert make_rule().watched_since == make_rule().created_at
+
+
+# Places
+
+
+@pytest.mark.parametrize(
+    "one, other, overlap",
+    [
+        ("a/", "a/", True),
+        ("a/", "a/b/", True),
+        ("a/b/", "a/", True),
+        ("a/", "ab/", False),
+        ("a/b/", "a/c/", False),
+    ],
+)
+def test_places_overlap_where_one_holds_the_other(one: str, other: str, overlap: bool) -> None:
+    assert Place("default", one).overlaps(Place("default", other)) is overlap
+    assert not Place("default", one).overlaps(Place("another", other))
+
+
+def test_a_rule_in_anothers_place_is_told_which_and_its_own_place_is_free_for_it() -> None:
+    there = make_rule("there")
+    with pytest.raises(PlaceTaken, match="there keeps its copies at 'redis/orders/'") as refused:
+        check_place_is_free(make_rule("new"), [make_rule("elsewhere", prefix="else/"), there])
+    assert refused.value.field == "prefix"
+    check_place_is_free(there, [there])
+
+
+# Edits
+
+
+def edited(rule: Rule, **said: Any) -> Rule:
+    return RuleEdit(**said).apply_to(rule, NOW)
+
+
+@pytest.mark.parametrize("said", [{}, {"prefix": "redis/"}, {"instance": "orders", "vault": "default", "role": ""}])
+def test_an_edit_that_changes_nothing_gives_the_rule_itself(said: dict[str, Any]) -> None:
+    rule = make_rule()
+    assert edited(rule, **said) is rule
+
+
+@pytest.mark.parametrize("said", [{"role": "reader"}, {"cycle": Cycle("manual", "UTC")}])
+def test_an_edit_that_moves_nothing_keeps_since_when_the_rule_is_watched(said: dict[str, Any]) -> None:
+    rule = make_rule(revision=3)
+    after = edited(rule, **said)
+    assert (after.revision, after.watched_since, after.former_places) == (4, rule.watched_since, ())
+    assert (after.state, after.created_at) == (rule.state, rule.created_at)
+
+
+@pytest.mark.parametrize("said", [{"prefix": "else/"}, {"instance": "carts"}])
+def test_an_edit_of_the_place_notes_the_former_one_and_begins_to_watch_anew(said: dict[str, Any]) -> None:
+    after = edited(make_rule(), **said)
+    assert after.former_places == ("redis/orders/",)
+    assert after.watched_since == NOW
+
+
+def test_a_rule_that_goes_back_to_a_former_place_is_no_longer_told_that_it_left_it() -> None:
+    there_and_back = edited(edited(make_rule(), prefix="else/"), prefix="redis/")
+    assert there_and_back.former_places == ("else/orders/",)
+
+
+def test_only_the_last_former_places_are_kept() -> None:
+    rule = make_rule()
+    for number in range(MOST_FORMER_PLACES + 5):
+        rule = edited(rule, prefix=f"{number}/")
+    assert len(rule.former_places) == MOST_FORMER_PLACES
+    assert rule.former_places[-1] == f"{MOST_FORMER_PLACES + 3}/orders/"
+
+
+def test_an_edit_that_gives_no_rule_is_refused_by_the_field() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        edited(make_rule(), prefix="/")
+    assert refused.value.field == "prefix"
+
+
+def test_two_rules_are_the_same_wish_however_far_each_has_come() -> None:
+    rule = make_rule()
+    assert rule.is_same_wish(make_rule(state=RuleState.CREATING, revision=9, created_at=NOW, former_places=("a/",)))
+    for other in ({"prefix": ""}, {"role": "reader"}, {"instance": "carts"}, {"cycle": Cycle("manual", "UTC")}):
+        assert not rule.is_same_wish(make_rule(**other))

@@ -25,7 +25,9 @@ MANAGE = {
     "RDBKEEPER_SCHEDULER_ROLE_ARN": "arn:aws:iam::000000000000:role/scheduler",
     "RDBKEEPER_SCHEDULE_GROUP": "rdbkeeper",
     "RDBKEEPER_LOG_RETENTION_DAYS": "90",
+    "RDBKEEPER_ALARM_TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:rdbkeeper-alarms",
 }
+ROLE = "arn:aws:iam::000000000000:role/orders/reader"
 
 
 def read_run(environment: dict[str, str]) -> RunSettings:
@@ -47,7 +49,18 @@ def test_the_log_of_a_function_without_a_rule_says_so() -> None:
 def test_a_whole_environment_is_read() -> None:
     settings = read_run(RUN)
     assert (settings.rule, settings.poll, settings.export_timeout) == ("orders", Poll(30, 120), timedelta(hours=3))
-    assert ManageSettings.from_environment(MANAGE).fleet.log_retention_days == 90
+    fleet = ManageSettings.from_environment(MANAGE).fleet
+    assert (fleet.stack, fleet.log_retention_days, fleet.rule_role_arns) == ("rdbkeeper", 90, ())
+
+
+@pytest.mark.parametrize(
+    "written, roles", [("", ()), (ROLE, (ROLE,)), (f"{ROLE},{ROLE}-2", (ROLE, f"{ROLE}-2")), (f"{ROLE},", (ROLE,))]
+)
+def test_the_roles_that_rules_may_name_are_read_as_the_template_joins_them(
+    written: str, roles: tuple[str, ...]
+) -> None:
+    settings = ManageSettings.from_environment({**MANAGE, "RDBKEEPER_RULE_ROLE_ARNS": written})
+    assert settings.fleet.rule_role_arns == roles
 
 
 @pytest.mark.parametrize("name", RUN)

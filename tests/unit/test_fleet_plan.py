@@ -1,0 +1,437 @@
+"""Each difference between the rules and the fleet gives its own change, in a safe order; no difference gives none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.fleet.changes import (
+    Change,
+    LeaveAlone,
+    MakeFunction,
+    PutAlarm,
+    PutSchedule,
+    RemoveVersion,
+    UpdateFunction,
+)
+from rdbkeeper.domain.fleet.parts import Fleet
+from rdbkeeper.domain.fleet.plan import needs_closer_look, plan_end, plan_removal
+from rdbkeeper.domain.rule import RuleState
+from tests.fakes.fleet_parts import SETTINGS, STRANGE_SETTINGS, strange_alarm
+from tests.flows.world import make_rule
+from tests.unit.fleet_model import ModelFleet
+
+RULE = make_rule("orders")
+MANUAL = replace(RULE, cycle=Cycle("manual", "UTC"))
+TWO_DAY_FIELDS = replace(RULE, cycle=Cycle("custom", "UTC", cron="0 3 1 * MON"))
+FUNCTION = "rdbkeeper-rule-orders"
+LOGS = "/aws/lambda/rdbkeeper-rule-orders"
+ALARM = "rdbkeeper-rule-orders-overdue"
+
+
+@pytest.fixture
+def fleet() -> ModelFleet:
+    """All that the rule wants."""
+    made = ModelFleet()
+    made.make(RULE)
+    return made
+
+
+def codes(changes: Iterable[Change]) -> list[str]:
+    return [change.code for change in changes]
+
+
+def change_function(fleet: ModelFleet, **changes: Any) -> None:
+    fleet.functions[FUNCTION] = replace(fleet.functions[FUNCTION], **changes)
+
+
+def change_schedule(fleet: ModelFleet, **changes: Any) -> None:
+    fleet.schedules["orders"] = replace(fleet.schedules["orders"], **changes)
+
+
+def change_alarm(fleet: ModelFleet, **changes: Any) -> None:
+    found = fleet.alarms[ALARM]
+    fleet.alarms[ALARM] = replace(found, alarm=replace(found.alarm, **changes))
+
+
+def deploy(fleet: ModelFleet, code_sha256: str = "code-1", **settings: Any) -> None:
+    before = fleet.prototype
+    fleet.prototype = replace(before, settings=replace(before.settings, **settings), code_sha256=code_sha256)
+
+
+# Nothing, and everything
+
+
+def test_a_rule_with_nothing_gets_everything_what_makes_before_what_uses() -> None:
+    changes = ModelFleet().plan([replace(RULE, state=RuleState.CREATING)])
+    assert codes(changes) == ["LogGroupMade", "FunctionMade", "VersionReleased", "ScheduleMade", "AlarmMade"]
+    assert [change.target for change in changes] == [LOGS, FUNCTION, FUNCTION, "orders", ALARM]
+    assert {change.rule for change in changes} == {"orders"}
+
+
+def test_a_fleet_that_equals_the_rules_needs_nothing(fleet: ModelFleet) -> None:
+    assert fleet.plan([RULE]) == []
+    assert fleet.plan([RULE], closely=False) == []
+
+
+def test_no_rules_and_no_fleet_need_nothing() -> None:
+    assert ModelFleet().plan([]) == []
+
+
+def test_rules_are_planned_each_for_itself(fleet: ModelFleet) -> None:
+    other = make_rule("carts", instance="carts")
+    changes = fleet.plan([other, RULE])
+    assert {change.rule for change in changes} == {"carts"}
+    fleet.carry_out(changes)
+    assert fleet.plan([other, RULE]) == []
+
+
+def test_a_change_is_told_as_plain_data(fleet: ModelFleet) -> None:
+    del fleet.log_groups[LOGS]
+    (change,) = fleet.plan([RULE])
+    assert change.as_record() == {
+        "rule": "orders",
+        "target": LOGS,
+        "code": "LogGroupMade",
+        "reason": f"There is no log group {LOGS}.",
+    }
+
+
+# Each difference, and the change that it gives
+
+
+DIFFERENCES: list[tuple[str, Callable[[ModelFleet], object], list[str]]] = [
+    ("the log group is gone", lambda fleet: fleet.log_groups.clear(), ["LogGroupMade"]),
+    ("logs never expire", lambda fleet: fleet.log_groups.update({LOGS: 0}), ["LogRetentionSet"]),
+    ("logs expire too soon", lambda fleet: fleet.log_groups.update({LOGS: 1}), ["LogRetentionSet"]),
+    ("the function is gone", lambda fleet: fleet.functions.clear(), ["FunctionMade", "VersionReleased"]),
+    ("other code is deployed", lambda fleet: deploy(fleet, "code-2"), ["FunctionUpdated", "VersionReleased"]),
+    ("other settings are", lambda fleet: deploy(fleet, memory_mb=2048), ["FunctionUpdated", "VersionReleased"]),
+    # Lambda publishes nothing when the function is again as its newest version; the alias is looked after all the same.
+    (
+        "the code was changed",
+        lambda fleet: change_function(fleet, code_sha256="x"),
+        ["FunctionUpdated", "VersionReleased"],
+    ),
+    (
+        "the settings were changed",
+        lambda fleet: change_function(fleet, settings=STRANGE_SETTINGS),
+        ["FunctionUpdated", "VersionReleased"],
+    ),
+    ("there is no version", lambda fleet: change_function(fleet, versions=()), ["VersionReleased"]),
+    ("the alias is gone", lambda fleet: change_function(fleet, alias_version=0), ["AliasMoved"]),
+    ("the alias points elsewhere", lambda fleet: change_function(fleet, alias_version=7), ["AliasMoved"]),
+    ("the schedule is gone", lambda fleet: fleet.schedules.clear(), ["ScheduleMade"]),
+    ("the schedule is off", lambda fleet: change_schedule(fleet, enabled=False), ["SchedulePutRight"]),
+    ("the schedule starts something else", lambda f: change_schedule(f, target_arn="x"), ["SchedulePutRight"]),
+    (
+        "the schedule was changed by somebody else",
+        lambda fleet: change_schedule(fleet, modified_at=fleet.now + timedelta(seconds=1)),
+        ["SchedulePutRight"],
+    ),
+    ("nothing is on record about the schedule", lambda fleet: fleet.sent.clear(), ["SchedulePutRight"]),
+    ("the alarm is gone", lambda fleet: fleet.alarms.clear(), ["AlarmMade"]),
+    ("the alarm was changed", lambda fleet: change_alarm(fleet, threshold=99.0), ["AlarmPutRight"]),
+    ("the alarm tells nobody", lambda fleet: change_alarm(fleet, action_arns=()), ["AlarmPutRight"]),
+]
+
+
+@pytest.mark.parametrize("_, differ, expected", DIFFERENCES, ids=[one[0] for one in DIFFERENCES])
+def test_a_difference_gives_exactly_its_change_and_then_nothing(
+    fleet: ModelFleet, _: str, differ: Callable[[ModelFleet], object], expected: list[str]
+) -> None:
+    differ(fleet)
+    changes = fleet.plan([RULE])
+    assert codes(changes) == expected
+    assert all(change.reason.endswith(".") for change in changes)
+    fleet.carry_out(changes)
+    fleet.carry_out(fleet.plan([RULE]))  # what the first round made old
+    assert fleet.plan([RULE]) == []
+
+
+def test_each_kind_of_change_of_a_schedule_says_why(fleet: ModelFleet) -> None:
+    change_schedule(fleet, enabled=False)
+    assert fleet.plan([RULE])[0].reason == "The schedule orders is off."
+    change_schedule(fleet, enabled=True, target_arn="x")
+    assert fleet.plan([RULE])[0].reason == "The schedule orders starts something else."
+
+
+# Functions
+
+
+def test_an_update_names_what_differs(fleet: ModelFleet) -> None:
+    deploy(fleet, "code-2", memory_mb=2048)
+    update = fleet.plan([RULE])[0]
+    assert isinstance(update, UpdateFunction)
+    assert update.differences == ("code", "memory mb")
+    assert update.settings.memory_mb == 2048
+    assert update.reason == f"{FUNCTION} differs from the prototype in code, memory mb."
+
+
+def test_an_update_that_was_cut_off_before_its_version_is_released(fleet: ModelFleet) -> None:
+    deploy(fleet, "code-2")
+    fleet.carry_out(fleet.plan([RULE])[:1])
+    assert codes(fleet.plan([RULE], closely=False)) == ["VersionReleased"]
+
+
+def test_old_versions_go_only_when_it_is_known_that_the_alias_is_elsewhere(fleet: ModelFleet) -> None:
+    deploy(fleet, "code-2")
+    fleet.carry_out(fleet.plan([RULE]))
+    assert fleet.plan([RULE], closely=False) == []
+    (removal,) = fleet.plan([RULE])
+    assert isinstance(removal, RemoveVersion)
+    assert (removal.version, removal.code) == (1, "VersionRemoved")
+
+
+def test_old_versions_stay_while_the_alias_is_moved(fleet: ModelFleet) -> None:
+    deploy(fleet, "code-2")
+    fleet.carry_out(fleet.plan([RULE]))
+    change_function(fleet, alias_version=1)
+    (change,) = fleet.plan([RULE])
+    assert (change.code, change.reason) == (
+        "AliasMoved",
+        f"The alias live of {FUNCTION} points at version 1; version 2 is wanted.",
+    )
+
+
+def test_a_missing_alias_is_called_missing(fleet: ModelFleet) -> None:
+    change_function(fleet, alias_version=0)
+    assert fleet.plan([RULE])[0].reason == f"The alias live of {FUNCTION} is missing; version 1 is wanted."
+
+
+def test_a_missing_alias_is_not_guessed_from_a_listing(fleet: ModelFleet) -> None:
+    change_function(fleet, alias_version=0)
+    assert fleet.plan([RULE], closely=False) == []
+
+
+def test_a_version_as_wanted_is_not_gone_back_to_behind_a_newer_one(fleet: ModelFleet) -> None:
+    deploy(fleet, "code-2")
+    fleet.carry_out(fleet.plan([RULE]))
+    deploy(fleet, "code-1")
+    fleet.carry_out(fleet.plan([RULE]))
+    assert fleet.functions[FUNCTION].alias_version == 3
+
+
+def test_only_old_versions_beside_the_one_in_use_ask_for_a_closer_look(fleet: ModelFleet) -> None:
+    assert not needs_closer_look(RULE, SETTINGS, fleet.listed())
+    deploy(fleet, "code-2")
+    fleet.carry_out(fleet.plan([RULE]))
+    assert needs_closer_look(RULE, SETTINGS, fleet.listed())
+    assert not needs_closer_look(RULE, SETTINGS, fleet.closely())
+    assert not needs_closer_look(RULE, SETTINGS, ModelFleet().listed())
+
+
+# Roles
+
+
+def test_a_rule_whose_role_is_no_longer_allowed_keeps_its_function_and_is_reported(fleet: ModelFleet) -> None:
+    deploy(fleet, "code-2")
+    (report,) = fleet.plan([replace(RULE, role="reader")])
+    assert isinstance(report, LeaveAlone)
+    assert report.code == "RoleNotAllowed"
+    assert "'reader'" in report.reason and report.reason.endswith("Its function is left as it is.")
+
+
+def test_no_schedule_is_made_for_a_function_that_may_not_be_made() -> None:
+    changes = ModelFleet().plan([replace(RULE, role="reader")])
+    assert codes(changes) == ["LogGroupMade", "RoleNotAllowed", "AlarmMade"]
+
+
+@pytest.mark.parametrize("changes", [{"alias_version": 0}, {"versions": (), "alias_version": None}], ids=str)
+def test_a_function_that_may_not_be_put_right_gets_no_schedule_while_there_is_nothing_to_start(
+    fleet: ModelFleet, changes: dict[str, Any]
+) -> None:
+    change_function(fleet, **changes)
+    fleet.schedules.clear()
+    assert codes(fleet.plan([replace(RULE, role="reader")])) == ["RoleNotAllowed"]
+
+
+def test_a_schedule_that_is_too_many_goes_even_so(fleet: ModelFleet) -> None:
+    change_function(fleet, alias_version=0)
+    assert codes(fleet.plan([replace(MANUAL, role="reader")])) == ["RoleNotAllowed", "ScheduleRemoved", "AlarmRemoved"]
+
+
+def test_a_role_that_is_allowed_is_a_setting_like_any_other(fleet: ModelFleet) -> None:
+    arn = "arn:aws:iam::000000000000:role/reader"
+    fleet.prototype = replace(fleet.prototype, stack=replace(SETTINGS, rule_role_arns=(arn,)))
+    changes = fleet.plan([replace(RULE, role="reader")])
+    assert codes(changes) == ["FunctionUpdated", "VersionReleased"]
+    assert isinstance(changes[0], UpdateFunction) and changes[0].settings.role_arn == arn
+
+
+# Schedules and alarms
+
+
+def test_a_manual_rule_has_neither_schedule_nor_alarm(fleet: ModelFleet) -> None:
+    assert codes(fleet.plan([MANUAL])) == ["ScheduleRemoved", "AlarmRemoved"]
+    assert codes(ModelFleet().plan([MANUAL])) == ["LogGroupMade", "FunctionMade", "VersionReleased"]
+
+
+def test_a_paused_rules_schedules_are_switched_off_and_on_again(fleet: ModelFleet) -> None:
+    paused = replace(RULE, state=RuleState.PAUSED)
+    (change,) = fleet.plan([paused])
+    assert isinstance(change, PutSchedule)
+    assert (change.schedule.enabled, change.is_new, change.reason) == (False, False, "The schedule orders is on.")
+    fleet.carry_out([change])
+    assert fleet.plan([paused]) == []
+    assert fleet.plan([RULE])[0].reason == "The schedule orders is off."
+
+
+def test_a_schedule_of_a_paused_rule_that_is_gone_is_made_switched_off(fleet: ModelFleet) -> None:
+    fleet.schedules.clear()
+    (change,) = fleet.plan([replace(RULE, state=RuleState.PAUSED)])
+    assert isinstance(change, PutSchedule)
+    assert (change.schedule.enabled, change.is_new) == (False, True)
+
+
+def test_a_cron_with_both_day_fields_has_two_schedules_and_leaves_one_when_it_is_edited(fleet: ModelFleet) -> None:
+    changes = fleet.plan([TWO_DAY_FIELDS])
+    assert [(change.code, change.target) for change in changes] == [
+        ("SchedulePutRight", "orders"),
+        ("ScheduleMade", "orders_weekday"),
+    ]
+    assert changes[0].reason == "The schedule orders is not what the rule says by now."
+    fleet.carry_out(changes)
+    assert fleet.plan([TWO_DAY_FIELDS]) == []
+    assert [(change.code, change.target) for change in fleet.plan([RULE])] == [
+        ("SchedulePutRight", "orders"),
+        ("ScheduleRemoved", "orders_weekday"),
+    ]
+
+
+def test_an_alarm_is_made_as_it_is_wanted(fleet: ModelFleet) -> None:
+    change_alarm(fleet, threshold=99.0)
+    (change,) = fleet.plan([RULE])
+    assert isinstance(change, PutAlarm)
+    assert (change.alarm.threshold, change.target) == (0.0, ALARM)
+
+
+# What is somebody else's
+
+
+def test_a_strangers_function_under_the_rules_name_is_left_alone_and_nothing_is_put_beside_it(
+    fleet: ModelFleet,
+) -> None:
+    change_function(fleet, rule=None, settings=STRANGE_SETTINGS)
+    fleet.schedules.clear()
+    fleet.log_groups.clear()
+    (change,) = fleet.plan([RULE])
+    assert isinstance(change, LeaveAlone)
+    assert (change.code, change.target) == ("NotOurs", FUNCTION)
+
+
+def test_a_strangers_alarm_is_left_alone_and_the_rest_is_made(fleet: ModelFleet) -> None:
+    fleet.alarms[ALARM] = replace(fleet.alarms[ALARM], alarm=strange_alarm(ALARM), rule=None)
+    fleet.schedules.clear()
+    changes = fleet.plan([RULE])
+    assert codes(changes) == ["ScheduleMade", "NotOurs"]
+    assert isinstance(changes[1], LeaveAlone)
+
+
+def test_a_manual_rule_does_not_remove_a_strangers_alarm(fleet: ModelFleet) -> None:
+    fleet.alarms[ALARM] = replace(fleet.alarms[ALARM], rule=None)
+    assert codes(fleet.plan([MANUAL])) == ["ScheduleRemoved", "NotOurs"]
+
+
+def test_another_rules_function_under_the_name_is_not_this_rules(fleet: ModelFleet) -> None:
+    change_function(fleet, rule="carts")
+    changes = fleet.plan([RULE])
+    assert codes(changes) == ["NotOurs", "FunctionMisplaced"]
+
+
+# Removals
+
+
+@pytest.mark.parametrize("deleting", [True, False], ids=["marked as deleting", "gone from the table"])
+def test_a_deleted_rule_is_taken_down_what_uses_before_what_it_uses(fleet: ModelFleet, deleting: bool) -> None:
+    fleet.carry_out(fleet.plan([TWO_DAY_FIELDS]))
+    rules = [replace(RULE, state=RuleState.DELETING)] if deleting else []
+    deleted = [] if deleting else ["orders"]
+    changes = fleet.plan(rules, deleted)
+    assert [(change.code, change.target) for change in changes] == [
+        ("ScheduleRemoved", "orders"),
+        ("ScheduleRemoved", "orders_weekday"),
+        ("AlarmRemoved", ALARM),
+        ("FunctionRemoved", FUNCTION),
+    ]
+    fleet.carry_out(changes)
+    assert fleet.plan(rules, deleted) == []
+    assert list(fleet.log_groups) == [LOGS]
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_removal_that_was_cut_off_goes_on_with_the_rest(fleet: ModelFleet, done: int) -> None:
+    changes = fleet.plan([], ["orders"])
+    fleet.carry_out(changes[:done])
+    assert fleet.plan([], ["orders"]) == changes[done:]
+
+
+def test_a_name_that_was_deleted_and_is_used_again_is_kept(fleet: ModelFleet) -> None:
+    assert fleet.plan([RULE], ["orders"]) == []
+
+
+def test_a_removal_leaves_what_is_somebody_elses(fleet: ModelFleet) -> None:
+    change_function(fleet, rule=None)
+    fleet.alarms[ALARM] = replace(fleet.alarms[ALARM], rule=None)
+    assert codes(plan_removal("orders", SETTINGS, fleet.closely())) == ["ScheduleRemoved", "NotOurs"]
+
+
+def test_nothing_there_leaves_nothing_to_remove() -> None:
+    assert plan_removal("orders", SETTINGS, Fleet({}, {}, {}, {})) == []
+
+
+# Strays
+
+
+def test_what_no_rule_explains_is_reported_and_kept(fleet: ModelFleet) -> None:
+    changes = fleet.plan([])
+    assert [(change.code, change.target) for change in changes] == [
+        ("FunctionWithoutRule", FUNCTION),
+        ("ScheduleWithoutRule", "orders"),
+        ("AlarmWithoutRule", ALARM),
+    ]
+    assert all(isinstance(change, LeaveAlone) and change.rule == "orders" for change in changes)
+
+
+def test_a_function_with_the_tags_of_a_rule_and_another_name_is_reported(fleet: ModelFleet) -> None:
+    fleet.functions["my-copy"] = replace(fleet.functions[FUNCTION], name="my-copy")
+    (change,) = fleet.plan([RULE])
+    assert isinstance(change, LeaveAlone)
+    assert (change.code, change.target) == ("FunctionMisplaced", "my-copy")
+
+
+def test_strangers_that_are_in_nobodys_way_are_no_business_of_ours(fleet: ModelFleet) -> None:
+    fleet.functions["another"] = replace(fleet.functions[FUNCTION], name="another", rule=None)
+    fleet.alarms["another"] = replace(fleet.alarms[ALARM], rule=None)
+    assert fleet.plan([RULE]) == []
+
+
+# The stack's end
+
+
+def test_at_the_stacks_end_everything_of_it_goes_whatever_the_table_says(fleet: ModelFleet) -> None:
+    fleet.make(RULE, make_rule("carts", instance="carts", cycle=TWO_DAY_FIELDS.cycle))
+    fleet.functions["another"] = replace(fleet.functions[FUNCTION], name="another", rule=None)
+    changes = plan_end(SETTINGS, fleet.closely())
+    assert [change.rule for change in changes] == ["carts"] * 4 + ["orders"] * 3
+    fleet.carry_out(changes)
+    assert (list(fleet.functions), fleet.schedules, fleet.alarms) == (["another"], {}, {})
+    assert len(fleet.log_groups) == 2
+
+
+def test_a_schedule_alone_goes_at_the_stacks_end_too(fleet: ModelFleet) -> None:
+    fleet.functions.clear()
+    fleet.alarms.clear()
+    assert codes(plan_end(SETTINGS, fleet.closely())) == ["ScheduleRemoved"]
+
+
+def test_a_function_is_made_with_what_the_prototype_has(fleet: ModelFleet) -> None:
+    deploy(fleet, layer_arns=("a layer",))
+    fleet.functions.clear()
+    made = next(change for change in fleet.plan([RULE]) if isinstance(change, MakeFunction))
+    assert made.settings.layer_arns == ("a layer",)

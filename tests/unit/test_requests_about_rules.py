@@ -1,0 +1,260 @@
+"""What requests say of rules: the whole of one, an edit, or what many share."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError, RequestError
+from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState
+from rdbkeeper.entry.requests import CreateManyRules, CreateRule, PreviewWish, UpdateRule, parse
+from rdbkeeper.entry.rule_fields import MOST_RULES_AT_ONCE
+
+NOW = datetime(2026, 11, 21, 3, 4, 5, 678, tzinfo=UTC)
+DAILY = {"kind": "daily", "at": "02:30", "time_zone": "Asia/Tokyo"}
+RULE = {
+    "name": "orders-nightly",
+    "source": {"provider": "elasticache", "instance": "orders"},
+    "cycle": DAILY,
+    "vault": "default",
+    "prefix": "redis/",
+    "role": "orders-reader",
+}
+MANY = {**RULE, "name": "{instance}-nightly", "source": {"provider": "elasticache"}}
+
+
+def changed(rule: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """The same with one field set, or removed where the value is Ellipsis."""
+    result = copy.deepcopy(rule)
+    *parents, last = path.split(".")
+    target = result
+    for parent in parents:
+        target = target[parent]
+    if value is ...:
+        del target[last]
+    else:
+        target[last] = value
+    return result
+
+
+def created(rule: object) -> Rule:
+    command = parse({"action": "create", "rule": rule}, NOW)
+    assert isinstance(command, CreateRule)
+    return command.rule
+
+
+def edited(rule: object) -> RuleEdit:
+    command = parse({"action": "update", "name": "a", "revision": 1, "rule": rule}, NOW)
+    assert isinstance(command, UpdateRule)
+    return command.edit
+
+
+def created_many(instances: object, rule: object = MANY) -> list[tuple[str, Rule | RdbkeeperError]]:
+    command = parse({"action": "create_many", "instances": instances, "rule": rule}, NOW)
+    assert isinstance(command, CreateManyRules)
+    return list(command.wanted)
+
+
+# One rule
+
+
+def test_a_rule_is_what_was_written_and_new() -> None:
+    rule = created(RULE)
+    assert rule.as_record() == {
+        **RULE,
+        "state": "creating",
+        "revision": 1,
+        "created_at": "2026-11-21T03:04:05+00:00",
+        "watched_since": "2026-11-21T03:04:05+00:00",
+        "former_places": [],
+    }
+
+
+def test_vault_prefix_and_role_may_be_left_out() -> None:
+    rule = created({name: RULE[name] for name in ("name", "source", "cycle")})
+    assert (rule.vault, rule.prefix, rule.role, rule.state) == ("default", "", "", RuleState.CREATING)
+
+
+@pytest.mark.parametrize(
+    "given, cycle",
+    [
+        (DAILY, Cycle("daily", "Asia/Tokyo", at="02:30")),
+        ({"kind": "weekly", "days": ["SUN"], "time_zone": "UTC"}, Cycle("weekly", "UTC", at="00:00", days=("SUN",))),
+        ({"kind": "custom", "cron": "rate(1 hour)", "time_zone": "UTC"}, Cycle("custom", "UTC", cron="rate(1 hour)")),
+        ({"kind": "manual"}, Cycle("manual", "UTC")),
+        ({"kind": "manual", "time_zone": "Asia/Tokyo"}, Cycle("manual", "Asia/Tokyo")),
+    ],
+)
+def test_each_kind_of_cycle_is_read_with_its_own_fields(given: dict[str, Any], cycle: Cycle) -> None:
+    assert created({**RULE, "cycle": given}).cycle == cycle
+
+
+WRONG = [
+    ("name", ..., "rule.name"),
+    ("name", None, "rule.name"),
+    ("name", "", "name"),
+    ("name", "x" * 32, "name"),
+    ("name", "a/b", "name"),
+    ("name", "a\x07", "name"),
+    ("source", ..., "rule.source"),
+    ("source", [], "rule.source"),
+    ("source.provider", ..., "rule.source.provider"),
+    ("source.provider", "memcached", "source.provider"),
+    ("source.instance", ..., "rule.source.instance"),
+    ("source.instance", 3, "rule.source.instance"),
+    ("source.instance", "a--b", "source.instance"),
+    ("source.region", "us-east-1", "rule.source.region"),
+    ("cycle", ..., "rule.cycle"),
+    ("cycle", "daily", "rule.cycle"),
+    ("cycle.kind", ..., "rule.cycle.kind"),
+    ("cycle.kind", "hourly", "cycle.kind"),
+    ("cycle.at", ..., "rule.cycle.at"),
+    ("cycle.at", "24:00", "cycle.at"),
+    ("cycle.cron", "0 0 * * *", "rule.cycle.cron"),
+    ("cycle.time_zone", ..., "rule.cycle.time_zone"),
+    ("cycle.time_zone", "Tokyo", "cycle.time_zone"),
+    ("cycle", {"kind": "manual", "at": "02:30"}, "rule.cycle.at"),
+    ("cycle", {"kind": "custom", "time_zone": "UTC"}, "rule.cycle.cron"),
+    ("cycle", {"kind": "custom", "cron": "0 0 3 * * *", "time_zone": "UTC"}, "cycle.cron"),
+    ("cycle", {"kind": "custom", "cron": "rate(0 hours)", "time_zone": "UTC"}, "cycle.cron"),
+    ("cycle", {"kind": "weekly", "days": [], "time_zone": "UTC"}, "cycle.days"),
+    ("cycle", {"kind": "weekly", "days": "MON", "time_zone": "UTC"}, "rule.cycle.days"),
+    ("cycle", {"kind": "weekly", "days": [1], "time_zone": "UTC"}, "rule.cycle.days"),
+    ("cycle", {"kind": "weekly", "days": ["Monday"], "time_zone": "UTC"}, "cycle.days"),
+    ("cycle", {"kind": "weekly", "days": ["\ud800"], "time_zone": "UTC"}, "rule.cycle.days"),
+    ("prefix", "/redis/", "prefix"),
+    ("prefix", "a/../b/", "prefix"),
+    ("prefix", None, "rule.prefix"),
+    ("vault", "elsewhere", "vault"),
+    ("vault", 7, "rule.vault"),
+    ("role", "arn:aws:iam::000000000000:role/reader", "role"),
+    ("role", "path/reader", "role"),
+    ("role", None, "rule.role"),
+    ("state", "active", "rule.state"),
+    ("revision", 3, "rule.revision"),
+    ("created_at", "2026-11-21", "rule.created_at"),
+    ("former_places", [], "rule.former_places"),
+]
+IDS = [f"{path}={str(value)[:25]!a}" for path, value, _ in WRONG]
+
+
+@pytest.mark.parametrize("path, value, field", WRONG, ids=IDS)
+@pytest.mark.parametrize("action", ["create", "preview"])
+def test_a_wrong_field_is_refused_by_name_with_a_hint(action: str, path: str, value: object, field: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse({"action": action, "rule": changed(RULE, path, value)}, NOW)
+    assert refused.value.field == field
+    assert refused.value.hint
+
+
+def test_a_preview_reads_the_rule_as_create_does() -> None:
+    assert parse({"action": "preview", "rule": RULE}, NOW) == PreviewWish(created(RULE))
+
+
+# An edit
+
+
+@pytest.mark.parametrize(
+    "given, edit",
+    [
+        ({}, RuleEdit()),
+        ({"cycle": DAILY}, RuleEdit(cycle=Cycle("daily", "Asia/Tokyo", at="02:30"))),
+        ({"prefix": ""}, RuleEdit(prefix="")),
+        ({"role": ""}, RuleEdit(role="")),
+        ({"vault": "default"}, RuleEdit(vault="default")),
+        ({"source": {"instance": "carts"}}, RuleEdit(instance="carts")),
+        ({"source": {"provider": "elasticache"}}, RuleEdit(provider="elasticache")),
+        ({"source": {}}, RuleEdit()),
+    ],
+    ids=str,
+)
+def test_an_edit_says_only_what_it_names(given: dict[str, Any], edit: RuleEdit) -> None:
+    assert edited(given) == edit
+
+
+@pytest.mark.parametrize(
+    "given, field",
+    [
+        ({"name": "another"}, "rule.name"),
+        ({"prefix": None}, "rule.prefix"),
+        ({"role": 7}, "rule.role"),
+        ({"source": "orders"}, "rule.source"),
+        ({"source": {"instance": None}}, "rule.source.instance"),
+        ({"source": {"region": "x"}}, "rule.source.region"),
+        ({"cycle": None}, "rule.cycle"),
+        ({"cycle": {"at": "02:30"}}, "rule.cycle.kind"),
+        ({"cycle": {"kind": "daily", "time_zone": "UTC"}}, "rule.cycle.at"),
+        ({"state": "paused"}, "rule.state"),
+        ({"revision": 2}, "rule.revision"),
+    ],
+    ids=str,
+)
+def test_a_wrong_edit_is_refused_by_name(given: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        edited(given)
+    assert refused.value.field == field
+    assert refused.value.hint
+
+
+def test_a_name_cannot_be_edited_not_even_to_itself() -> None:
+    with pytest.raises(InvalidRequest, match="cannot change"):
+        edited({"name": "a"})
+
+
+# Many rules
+
+
+def test_each_instance_gets_a_rule_named_after_it() -> None:
+    wanted = created_many(["orders", "carts"])
+    assert [name for name, _ in wanted] == ["orders-nightly", "carts-nightly"]
+    assert [rule.place.path for _, rule in wanted if isinstance(rule, Rule)] == ["redis/orders/", "redis/carts/"]
+    assert wanted[0][1] == created(RULE)
+
+
+def test_what_is_wrong_with_one_instance_is_said_where_it_is_and_the_others_are_rules() -> None:
+    wanted = dict(created_many(["orders", "a" * 25, "Orders", "carts"]))
+    errors = {name: found.field for name, found in wanted.items() if isinstance(found, RdbkeeperError)}
+    assert errors == {f"{'a' * 25}-nightly": "name", "Orders-nightly": "name"}
+    assert [name for name, found in wanted.items() if isinstance(found, Rule)] == ["orders-nightly", "carts-nightly"]
+
+
+def test_an_instance_that_is_none_is_repeated_in_short() -> None:
+    ((name, error),) = created_many(["x" * 100_000])
+    assert isinstance(error, InvalidRequest)
+    assert len(name) == 80
+    assert len(str(error)) < 500
+
+
+WRONG_MANY = [
+    ([], MANY, "instances"),
+    (["orders", "orders"], MANY, "instances"),
+    ([f"i{number}" for number in range(MOST_RULES_AT_ONCE + 1)], MANY, "instances"),
+    ("orders", MANY, "instances"),
+    ([7], MANY, "instances"),
+    (["\ud800"], MANY, "instances"),
+    (None, MANY, "instances"),
+    (["orders"], changed(MANY, "name", "nightly"), "rule.name"),
+    (["orders"], changed(MANY, "name", "{instance}" * 9), "rule.name"),
+    (["orders"], changed(MANY, "name", ...), "rule.name"),
+    (["orders"], changed(MANY, "source.instance", "orders"), "rule.source.instance"),
+    (["orders"], changed(MANY, "cycle.kind", "hourly"), "cycle.kind"),
+    (["orders"], changed(MANY, "prefix", 7), "rule.prefix"),
+    (["orders"], changed(MANY, "state", "paused"), "rule.state"),
+    (["orders"], 7, "rule"),
+]
+
+
+@pytest.mark.parametrize("instances, rule, field", WRONG_MANY, ids=[str(number) for number in range(len(WRONG_MANY))])
+def test_what_many_rules_share_is_refused_as_a_whole(instances: object, rule: object, field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        created_many(instances, rule)
+    assert refused.value.field == field
+    assert refused.value.hint
+
+
+def test_as_many_rules_as_may_be_are_taken_at_once() -> None:
+    assert len(created_many([f"i{number}" for number in range(MOST_RULES_AT_ONCE)])) == 99
