@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.demo.checks import Tally, find_strays, load_and_compare, read_manifests
 from tests.demo.keep import KeepError, KeepFolder
+from tests.demo.rules_life import RulesLife
 from tests.demo.screen import Screen
 from tests.demo.world import INSTANCES, STACK, World
 from tests.local_cloud.durable import FunctionNeverStartsError
@@ -69,6 +70,7 @@ class _Demonstration:
             self._fill(world)
             self._register(world)
             self._fire_twice(world)
+            RulesLife(world, self._screen, self._expect).run()
         except (RuntimeError, TimeoutError, FunctionNeverStartsError, BotoCoreError, ClientError) as error:
             self._expect(False, f"{type(error).__name__}: {error}")
         self._show_logs(world)

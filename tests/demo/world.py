@@ -97,15 +97,50 @@ class World:
                 names = client.execute_command("SCAN", 0, "COUNT", 50)[1]
                 client.delete(*[name for name in names if b"spread" in name][:1] or [b"nothing"])
 
-    def send(self, event_name: str) -> Mapping[str, Any]:
-        """Send a file of events/ to the function that manages rules."""
+    def send(self, event_name: str, **changes: object) -> Mapping[str, Any]:
+        """Send a file of events/ to the function that manages rules, with some fields changed."""
+        answer = self.ask(event_name, **changes)
+        if "error" in answer:
+            raise RuntimeError(f"events/{event_name}.json was answered with {json.dumps(answer)}")
+        return answer
+
+    def ask(self, event_name: str, **changes: object) -> Mapping[str, Any]:
+        """The same, for a request that may be refused."""
+        return self._invoke("manage-rules", event_name, changes)
+
+    def reconcile(self) -> Mapping[str, Any]:
+        """Ask for the fleet to be made equal to the rules."""
+        return self._invoke("reconcile-rules", "reconcile", {})
+
+    def _invoke(self, function: str, event_name: str, changes: Mapping[str, object]) -> Mapping[str, Any]:
+        event = {**json.loads((EVENTS / f"{event_name}.json").read_text()), **changes}
         answer = self.cloud.client("lambda").invoke(
-            FunctionName=f"{STACK}-manage-rules", Payload=(EVENTS / f"{event_name}.json").read_bytes()
+            FunctionName=f"{STACK}-{function}", Payload=json.dumps(event).encode()
         )
         payload: Mapping[str, Any] = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer or "error" in payload:
-            raise RuntimeError(f"events/{event_name}.json was answered with {json.dumps(payload)}")
+        if "FunctionError" in answer:
+            raise RuntimeError(f"{function} failed: {json.dumps(payload)}")
         return payload
+
+    def wait_for_run(self, rule: str, run: str, timeout_s: float = 60.0) -> Mapping[str, Any]:
+        """The run as the rule's history tells it, once it has ended."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            runs = self.send("rule_history", name=rule)["runs"]
+            ended = next((found for found in runs if found["run"] == run and found["state"] != "going"), None)
+            if ended is not None:
+                found: Mapping[str, Any] = ended
+                return found
+            time.sleep(0.2)
+        raise TimeoutError(f"The run {run} of {rule} has not ended after {timeout_s:.0f} s.")
+
+    def function_names(self) -> list[str]:
+        pages = self.cloud.client("lambda").get_paginator("list_functions").paginate()
+        return [found["FunctionName"] for page in pages for found in page["Functions"]]
+
+    def schedule_names(self) -> list[str]:
+        found = self.cloud.client("scheduler").list_schedules(GroupName=STACK)
+        return [schedule["Name"] for schedule in found["Schedules"]]
 
     def fire(self, rule: str) -> str:
         """Fire the rule's timer, wait for its run, and say how the execution ended."""
