@@ -1,5 +1,6 @@
 # make run [KEEP=folder]   shows the whole thing on this machine: real Redis, a local cloud, no AWS account
 # make test                every test; PYTEST_ARGS='-k lease' for some
+# make bench               counts the calls that many rules cost, and times planning; fails above its bounds
 # make check               ruff, mypy, cfn-lint, sam validate, checkov
 # make build               sam build (needs python3.13 on PATH)
 # make deploy              builds and deploys with your AWS credentials; SAM_ARGS=--guided the first time
@@ -10,7 +11,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check build deploy clean
+.PHONY: help run test bench check build deploy clean
 
 PYTHON ?=
 KEEP ?=
@@ -40,6 +41,9 @@ run: .venv/.set-up
 
 test: .venv/.set-up
 	@$(LOCAL) $(ENVIRONMENT) -m pytest $(PYTEST_ARGS)
+
+bench: .venv/.set-up
+	@$(LOCAL) PYTHONPATH=layers/rdbkeeper $(ENVIRONMENT) -m tests.bench
 
 check: .venv-lint/.set-up .venv-checkov/.set-up
 	$(LINTERS) -m ruff check .

@@ -1,4 +1,4 @@
-"""What can happen in the midst of a request: a call fails, the process dies, or somebody else's request comes between."""
+"""What can happen in the midst of a request: a call fails, the process dies, somebody else comes between."""
 
 from __future__ import annotations
 

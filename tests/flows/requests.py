@@ -137,6 +137,10 @@ def reconcile(desk: Desk, through: Through, _: int) -> Record:
     return desk.reconcile(through).run()
 
 
+def end(desk: Desk, through: Through, _: int) -> Record:
+    return desk.reconcile(through).end()
+
+
 REQUESTS = {
     "create": Request(nothing, create),
     "update the cycle": Request(made, update(cycle=BOTH_DAYS)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -69,16 +69,11 @@ def untouched() -> Record:
 
 
 def snapshot(desk: Desk) -> Record:
-    """Everything that a request could change, as long as nothing is."""
-    tables, fleet, vault = desk.tables, desk.fleet, desk.vault
-    kept = ("leases", "uploads", "attempts", "registry_revision", "rule_records", "status_records", "sent")
-    return {
-        **{name: getattr(tables, name) for name in (*kept, "deletions", "histories")},
-        **{name: getattr(fleet, name) for name in ("functions", "schedules", "modified_at", "alarms", "log_groups")},
-        "going": fleet.going,
-        "vault": (vault.objects, vault.uploads),
-        "exports": (desk.source.exports, desk.source.staged),
-    }
+    """Everything that a request could change, as it is at this moment."""
+    of_tables = {one.name: getattr(desk.tables, one.name) for one in fields(desk.tables) if one.name != "clock"}
+    of_fleet = {one.name: getattr(desk.fleet, one.name) for one in fields(desk.fleet) if one.name != "calls"}
+    vault = (desk.vault.objects, desk.vault.uploads)
+    return {**of_tables, **of_fleet, "vault": vault, "exports": (desk.source.exports, desk.source.staged)}
 
 
 # -------------------------------------------------------------------- requests

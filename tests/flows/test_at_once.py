@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from rdbkeeper.domain.errors import NameTaken, PlaceTaken, RdbkeeperError, RevisionStale
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.errors import FleetUnavailable, NameTaken, PlaceTaken, RdbkeeperError, RevisionStale
+from rdbkeeper.domain.rule import RuleEdit, RuleState
 from rdbkeeper.ports import Record
 from tests.flows import requests as asked
 from tests.flows.desk import Desk, Through, directly, new_rule
@@ -23,9 +23,6 @@ from tests.flows.requests import AS_CREATED, Request, Send
 UPDATE = asked.update(cycle=asked.BOTH_DAYS)
 UPDATE_OTHERWISE = asked.update(cycle=asked.MANUAL)
 MOVE = asked.update(prefix="elsewhere/")
-
-# A row is removed by its name alone, so what is made anew between the last look at it and its removal goes with it.
-AFTER_THE_LAST_LOOK = ("MemoryVault.abort_upload", "MemoryRunTable.forget_uploads", "MemoryRuleTable.remove_rule")
 
 PAIRS: dict[str, tuple[Request, Send]] = {
     "create, the same create": (Request(asked.nothing, asked.create), asked.create),
@@ -54,6 +51,7 @@ PAIRS: dict[str, tuple[Request, Send]] = {
     "finish a delete, reconcile": (Request(asked.half_deleted, asked.delete), asked.reconcile),
     "reconcile, create": (Request(asked.nothing, asked.reconcile), asked.create),
     "reconcile, finish a create": (Request(asked.half_created, asked.reconcile), asked.create),
+    "reconcile, delete what is half made": (Request(asked.half_created, asked.reconcile), asked.delete),
     "reconcile, delete": (Request(asked.tampered_with, asked.reconcile), asked.delete),
     "reconcile, finish a delete": (Request(asked.half_deleted, asked.reconcile), asked.delete),
     "reconcile, update": (Request(asked.tampered_with, asked.reconcile), UPDATE),
@@ -127,19 +125,68 @@ def test_two_people_who_move_their_rules_at_once_do_not_get_one_place() -> None:
         assert _reconcile(meeting.desk) == []
 
 
-def test_a_rule_that_is_made_anew_while_reconciling_finishes_the_deletion_of_the_one_before_it_stays() -> None:
-    for meeting in _meetings(Request(asked.half_deleted, asked.reconcile), asked.delete_and_create_anew):
-        if meeting.call in AFTER_THE_LAST_LOOK:
-            continue
-        meeting.hold()
-        assert meeting.desk.rule().prefix == "elsewhere/", meeting.what
+def test_a_pause_is_not_refused_because_somebody_edits_the_rule() -> None:
+    for meeting in _meetings(*PAIRS["pause, update"]):
+        assert meeting.hold()["rule"]["state"] == "paused", meeting.what
+
+
+def test_a_delete_in_the_midst_of_a_create_or_an_edit_leaves_nothing_for_reconciling() -> None:
+    for name in ("create, delete", "finish a create, delete", "update, delete", "pause, delete"):
+        for meeting in _meetings(*PAIRS[name]):
+            meeting.hold()
+            assert meeting.desk.nothing_was_made() or not meeting.desk.tables.rules.deletions(), meeting.what
+
+
+def test_a_create_in_whose_midst_a_deletion_is_cut_off_is_told() -> None:
+    def begin_to_delete(desk: Desk, through: Through, revision: int) -> Record:
+        desk.fleet.failing["find_going_run"] = [FleetUnavailable("no answer")]
+        return asked.delete(desk, through, revision)
+
+    for meeting in _meetings(Request(asked.half_created, asked.create), begin_to_delete):
+        was_made_by_then = meeting.call == "MemoryRuleTable.find_status"
+        assert bool(meeting.hold()) == was_made_by_then, meeting.what
+        assert meeting.desk.rule().state is RuleState.DELETING, meeting.what
         assert _reconcile(meeting.desk) == [], meeting.what
 
 
-def test_reconciling_does_not_call_it_a_failure_when_somebody_was_faster() -> None:
-    for name in ("reconcile, create", "reconcile, finish a create", "reconcile, delete", "reconcile, finish a delete"):
+def test_a_rule_that_is_made_anew_while_the_deletion_of_the_one_before_it_is_finished_stays_with_its_uploads() -> None:
+    def delete_and_make_anew(desk: Desk, through: Through, revision: int) -> Record:
+        answer = asked.delete_and_create_anew(desk, through, revision)
+        desk.leave_upload_open()
+        return answer
+
+    for finish in (asked.reconcile, asked.delete):
+        for meeting in list(_meetings(Request(asked.half_deleted, finish), delete_and_make_anew))[1:]:
+            meeting.hold()
+            assert meeting.desk.rule().prefix == "elsewhere/", meeting.what
+            assert len(meeting.desk.vault.uploads) == 1, meeting.what
+            assert _reconcile(meeting.desk) == [], meeting.what
+
+
+def test_reconciling_takes_nobody_who_was_faster_for_a_failure_and_nothing_just_made_for_a_stray() -> None:
+    for name in (name for name in PAIRS if name.startswith("reconcile, ")):
         for meeting in _meetings(*PAIRS[name]):
-            assert meeting.hold()["failures"] == [], meeting.what
+            answer = meeting.hold()
+            assert (answer["failures"], answer["reports"]) == ([], []), f"{name}: {meeting.what}"
+
+
+ENDINGS = {
+    "create": Request(asked.nothing, asked.create),
+    "update": Request(asked.made, UPDATE),
+    "pause": Request(asked.made, asked.pause),
+    "delete": Request(asked.made_and_running, asked.delete),
+    "reconcile what was tampered with": Request(asked.tampered_with, asked.reconcile),
+    "reconcile after a deploy": Request(asked.deployed_anew, asked.reconcile),
+    "reconcile a half creation": Request(asked.half_created, asked.reconcile),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_nothing_runs_any_more_when_a_request_meets_the_end_of_its_stack(name: str) -> None:
+    request = ENDINGS[name]
+    for meeting in (*_meetings(request, asked.end), *_meetings(Request(request.prepare, asked.end), request.send)):
+        meeting.hold()
+        assert meeting.desk.nothing_runs(), meeting.what
 
 
 @dataclass

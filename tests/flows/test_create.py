@@ -23,8 +23,8 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.domain.rule import Rule, RuleState
 from tests.flows.desk import ALARM, ARCHIVIST, FUNCTION, LOG_GROUP, NAME, Desk, new_rule
-from tests.flows.order import disorders, picture, steady
-from tests.flows.requests import BOTH_DAYS, MANUAL, half_deleted
+from tests.flows.order import disorders, picture
+from tests.flows.requests import AS_CREATED, BOTH_DAYS, MANUAL, half_deleted
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_function_of_a_strangers_is_refused_before_anything_is_written(desk: D
 def test_a_function_that_is_tagged_for_another_rule_is_not_taken(desk: Desk) -> None:
     desk.register.create(new_rule())
     desk.function().rule = "somebody-elses"
-    desk.tables.rules.remove_rule(NAME, 1, {})
+    desk.tables.rules.remove_rule(NAME, AS_CREATED, {})
     before = picture(desk)
     with pytest.raises(NotOurs):
         desk.register.create(new_rule())

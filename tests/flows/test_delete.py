@@ -88,6 +88,14 @@ def test_a_delete_that_is_sent_again_gives_the_same_answer_for_thirty_days(desk:
         desk.register.delete(NAME)
 
 
+def test_a_delete_that_is_sent_again_takes_away_what_has_appeared_since(desk: Desk) -> None:
+    function = desk.function()
+    desk.register.delete(NAME)
+    desk.fleet.functions[FUNCTION] = function  # by a request that was on its way
+    desk.register.delete(NAME)
+    assert desk.nothing_was_made()
+
+
 def test_a_rule_that_never_was_cannot_be_deleted(desk: Desk) -> None:
     before = picture(desk)
     with pytest.raises(RuleNotFound):

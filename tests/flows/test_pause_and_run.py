@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rdbkeeper.domain.errors import FleetRefused, FleetUnavailable, RunIsGoing, RuleNotFound, RuleNotReady
+from rdbkeeper.domain.errors import FleetRefused, FleetUnavailable, RuleNotFound, RuleNotReady, RunIsGoing
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.entry.requests import ResumeRule
 from rdbkeeper.ports import Record
@@ -95,6 +95,7 @@ def test_a_rule_that_is_resumed_twice_by_one_request_runs_once() -> None:
     desk = Desk()
     paused(desk)
     first = resume(desk, run_now=True, request_id="monday")
+    desk.clock.advance(60)
     assert resume(desk, run_now=True, request_id="monday") == first
     assert len(desk.fleet.going[NAME]) == 1
 
@@ -151,6 +152,7 @@ def test_a_run_is_refused_with_a_reason_while_one_is_going(desk: Desk) -> None:
 
 def test_a_run_that_is_asked_for_twice_by_one_request_is_one_run(desk: Desk) -> None:
     first = desk.start.run(NAME, "monday")
+    desk.clock.advance(60)
     assert desk.start.run(NAME, "monday") == first
     desk.fleet.end_run(desk.fleet.going[NAME][0])
     assert desk.start.run(NAME, "monday") == first

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from rdbkeeper.domain.fleet.changes import (
     Change,
@@ -55,9 +56,10 @@ class ModelFleet:
         return Fleet(dict(self.functions), dict(self.schedules), dict(self.alarms), dict(self.log_groups))
 
     def listed(self) -> Fleet:
-        """As a listing shows it: where aliases point is left open."""
+        """As a listing shows it: where aliases point is left open, and what schedules say."""
         functions = {name: replace(found, alias_version=None) for name, found in self.functions.items()}
-        return replace(self.closely(), functions=functions)
+        schedules = {name: replace(found, fingerprint="") for name, found in self.schedules.items()}
+        return replace(self.closely(), functions=functions, schedules=schedules)
 
     def plan(self, rules: Iterable[Rule], deleted: Iterable[str] = (), *, closely: bool = True) -> list[Change]:
         registry = Registry(tuple(rules), self.sent, frozenset(deleted))
@@ -125,8 +127,29 @@ class ModelFleet:
         assert change.is_new == (change.target not in self.schedules)
         self.now += timedelta(seconds=1)
         wanted = change.schedule
-        self.schedules[change.target] = ScheduleFound(change.target, wanted.enabled, wanted.target_arn, self.now)
+        self.schedules[change.target] = ScheduleFound(
+            change.target, wanted.enabled, wanted.target_arn, self.now, wanted.fingerprint
+        )
         self.sent.setdefault(change.rule, {})[change.target] = ScheduleSent(wanted.fingerprint, self.now)
+
+    # --------------------------------------------------------------- by hand
+
+    def change_function(self, name: str, **changes: Any) -> None:
+        self.functions[name] = replace(self.functions[name], **changes)
+
+    def change_schedule(self, name: str, **changes: Any) -> None:
+        self.schedules[name] = replace(self.schedules[name], **changes)
+
+    def change_alarm(self, name: str, **changes: Any) -> None:
+        found = self.alarms[name]
+        self.alarms[name] = replace(found, alarm=replace(found.alarm, **changes))
+
+    def deploy(self, code_sha256: str = "code-1", **settings: Any) -> None:
+        """Deploy the stack anew, with other code or settings of the prototype."""
+        before = self.prototype
+        self.prototype = replace(before, settings=replace(before.settings, **settings), code_sha256=code_sha256)
+
+    # --------------------------------------------------------------- private
 
     def _change(self, name: str, **changes: object) -> None:
         self.functions[name] = replace(self._ours(name), **changes)
@@ -135,3 +158,7 @@ class ModelFleet:
         found = self.functions[name]
         assert found.rule is not None, "it is somebody else's"
         return found
+
+
+def codes(changes: Iterable[Change]) -> list[str]:
+    return [change.code for change in changes]

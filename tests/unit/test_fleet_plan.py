@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.fleet.changes import (
-    Change,
     LeaveAlone,
     MakeFunction,
     PutAlarm,
@@ -19,12 +18,11 @@ from rdbkeeper.domain.fleet.changes import (
     RemoveVersion,
     UpdateFunction,
 )
-from rdbkeeper.domain.fleet.parts import Fleet
-from rdbkeeper.domain.fleet.plan import needs_closer_look, plan_end, plan_removal
+from rdbkeeper.domain.fleet.plan import needs_closer_look
 from rdbkeeper.domain.rule import RuleState
-from tests.fakes.fleet_parts import SETTINGS, STRANGE_SETTINGS, strange_alarm
+from tests.fakes.fleet_parts import SETTINGS, STRANGE_SETTINGS
 from tests.flows.world import make_rule
-from tests.unit.fleet_model import ModelFleet
+from tests.unit.fleet_model import ModelFleet, codes
 
 RULE = make_rule("orders")
 MANUAL = replace(RULE, cycle=Cycle("manual", "UTC"))
@@ -40,28 +38,6 @@ def fleet() -> ModelFleet:
     made = ModelFleet()
     made.make(RULE)
     return made
-
-
-def codes(changes: Iterable[Change]) -> list[str]:
-    return [change.code for change in changes]
-
-
-def change_function(fleet: ModelFleet, **changes: Any) -> None:
-    fleet.functions[FUNCTION] = replace(fleet.functions[FUNCTION], **changes)
-
-
-def change_schedule(fleet: ModelFleet, **changes: Any) -> None:
-    fleet.schedules["orders"] = replace(fleet.schedules["orders"], **changes)
-
-
-def change_alarm(fleet: ModelFleet, **changes: Any) -> None:
-    found = fleet.alarms[ALARM]
-    fleet.alarms[ALARM] = replace(found, alarm=replace(found.alarm, **changes))
-
-
-def deploy(fleet: ModelFleet, code_sha256: str = "code-1", **settings: Any) -> None:
-    before = fleet.prototype
-    fleet.prototype = replace(before, settings=replace(before.settings, **settings), code_sha256=code_sha256)
 
 
 # Nothing, and everything
@@ -110,34 +86,35 @@ DIFFERENCES: list[tuple[str, Callable[[ModelFleet], object], list[str]]] = [
     ("logs never expire", lambda fleet: fleet.log_groups.update({LOGS: 0}), ["LogRetentionSet"]),
     ("logs expire too soon", lambda fleet: fleet.log_groups.update({LOGS: 1}), ["LogRetentionSet"]),
     ("the function is gone", lambda fleet: fleet.functions.clear(), ["FunctionMade", "VersionReleased"]),
-    ("other code is deployed", lambda fleet: deploy(fleet, "code-2"), ["FunctionUpdated", "VersionReleased"]),
-    ("other settings are", lambda fleet: deploy(fleet, memory_mb=2048), ["FunctionUpdated", "VersionReleased"]),
+    ("other code is deployed", lambda fleet: fleet.deploy("code-2"), ["FunctionUpdated", "VersionReleased"]),
+    ("other settings are", lambda fleet: fleet.deploy(memory_mb=2048), ["FunctionUpdated", "VersionReleased"]),
     # Lambda publishes nothing when the function is again as its newest version; the alias is looked after all the same.
     (
         "the code was changed",
-        lambda fleet: change_function(fleet, code_sha256="x"),
+        lambda fleet: fleet.change_function(FUNCTION, code_sha256="x"),
         ["FunctionUpdated", "VersionReleased"],
     ),
     (
         "the settings were changed",
-        lambda fleet: change_function(fleet, settings=STRANGE_SETTINGS),
+        lambda fleet: fleet.change_function(FUNCTION, settings=STRANGE_SETTINGS),
         ["FunctionUpdated", "VersionReleased"],
     ),
-    ("there is no version", lambda fleet: change_function(fleet, versions=()), ["VersionReleased"]),
-    ("the alias is gone", lambda fleet: change_function(fleet, alias_version=0), ["AliasMoved"]),
-    ("the alias points elsewhere", lambda fleet: change_function(fleet, alias_version=7), ["AliasMoved"]),
+    ("there is no version", lambda fleet: fleet.change_function(FUNCTION, versions=()), ["VersionReleased"]),
+    ("the alias is gone", lambda fleet: fleet.change_function(FUNCTION, alias_version=0), ["AliasMoved"]),
+    ("the alias points elsewhere", lambda fleet: fleet.change_function(FUNCTION, alias_version=7), ["AliasMoved"]),
     ("the schedule is gone", lambda fleet: fleet.schedules.clear(), ["ScheduleMade"]),
-    ("the schedule is off", lambda fleet: change_schedule(fleet, enabled=False), ["SchedulePutRight"]),
-    ("the schedule starts something else", lambda f: change_schedule(f, target_arn="x"), ["SchedulePutRight"]),
+    ("the schedule is off", lambda fleet: fleet.change_schedule("orders", enabled=False), ["SchedulePutRight"]),
+    ("the schedule starts something else", lambda f: f.change_schedule("orders", target_arn="x"), ["SchedulePutRight"]),
     (
         "the schedule was changed by somebody else",
-        lambda fleet: change_schedule(fleet, modified_at=fleet.now + timedelta(seconds=1)),
+        lambda fleet: fleet.change_schedule("orders", modified_at=fleet.now + timedelta(seconds=1)),
         ["SchedulePutRight"],
     ),
+    ("the schedule says something else", lambda f: f.change_schedule("orders", fingerprint="x"), ["SchedulePutRight"]),
     ("nothing is on record about the schedule", lambda fleet: fleet.sent.clear(), ["SchedulePutRight"]),
     ("the alarm is gone", lambda fleet: fleet.alarms.clear(), ["AlarmMade"]),
-    ("the alarm was changed", lambda fleet: change_alarm(fleet, threshold=99.0), ["AlarmPutRight"]),
-    ("the alarm tells nobody", lambda fleet: change_alarm(fleet, action_arns=()), ["AlarmPutRight"]),
+    ("the alarm was changed", lambda fleet: fleet.change_alarm(ALARM, threshold=99.0), ["AlarmPutRight"]),
+    ("the alarm tells nobody", lambda fleet: fleet.change_alarm(ALARM, action_arns=()), ["AlarmPutRight"]),
 ]
 
 
@@ -155,9 +132,9 @@ def test_a_difference_gives_exactly_its_change_and_then_nothing(
 
 
 def test_each_kind_of_change_of_a_schedule_says_why(fleet: ModelFleet) -> None:
-    change_schedule(fleet, enabled=False)
+    fleet.change_schedule("orders", enabled=False)
     assert fleet.plan([RULE])[0].reason == "The schedule orders is off."
-    change_schedule(fleet, enabled=True, target_arn="x")
+    fleet.change_schedule("orders", enabled=True, target_arn="x")
     assert fleet.plan([RULE])[0].reason == "The schedule orders starts something else."
 
 
@@ -165,7 +142,7 @@ def test_each_kind_of_change_of_a_schedule_says_why(fleet: ModelFleet) -> None:
 
 
 def test_an_update_names_what_differs(fleet: ModelFleet) -> None:
-    deploy(fleet, "code-2", memory_mb=2048)
+    fleet.deploy("code-2", memory_mb=2048)
     update = fleet.plan([RULE])[0]
     assert isinstance(update, UpdateFunction)
     assert update.differences == ("code", "memory mb")
@@ -174,13 +151,13 @@ def test_an_update_names_what_differs(fleet: ModelFleet) -> None:
 
 
 def test_an_update_that_was_cut_off_before_its_version_is_released(fleet: ModelFleet) -> None:
-    deploy(fleet, "code-2")
+    fleet.deploy("code-2")
     fleet.carry_out(fleet.plan([RULE])[:1])
     assert codes(fleet.plan([RULE], closely=False)) == ["VersionReleased"]
 
 
 def test_old_versions_go_only_when_it_is_known_that_the_alias_is_elsewhere(fleet: ModelFleet) -> None:
-    deploy(fleet, "code-2")
+    fleet.deploy("code-2")
     fleet.carry_out(fleet.plan([RULE]))
     assert fleet.plan([RULE], closely=False) == []
     (removal,) = fleet.plan([RULE])
@@ -189,9 +166,9 @@ def test_old_versions_go_only_when_it_is_known_that_the_alias_is_elsewhere(fleet
 
 
 def test_old_versions_stay_while_the_alias_is_moved(fleet: ModelFleet) -> None:
-    deploy(fleet, "code-2")
+    fleet.deploy("code-2")
     fleet.carry_out(fleet.plan([RULE]))
-    change_function(fleet, alias_version=1)
+    fleet.change_function(FUNCTION, alias_version=1)
     (change,) = fleet.plan([RULE])
     assert (change.code, change.reason) == (
         "AliasMoved",
@@ -200,37 +177,44 @@ def test_old_versions_stay_while_the_alias_is_moved(fleet: ModelFleet) -> None:
 
 
 def test_a_missing_alias_is_called_missing(fleet: ModelFleet) -> None:
-    change_function(fleet, alias_version=0)
+    fleet.change_function(FUNCTION, alias_version=0)
     assert fleet.plan([RULE])[0].reason == f"The alias live of {FUNCTION} is missing; version 1 is wanted."
 
 
 def test_a_missing_alias_is_not_guessed_from_a_listing(fleet: ModelFleet) -> None:
-    change_function(fleet, alias_version=0)
+    fleet.change_function(FUNCTION, alias_version=0)
     assert fleet.plan([RULE], closely=False) == []
 
 
 def test_a_version_as_wanted_is_not_gone_back_to_behind_a_newer_one(fleet: ModelFleet) -> None:
-    deploy(fleet, "code-2")
+    fleet.deploy("code-2")
     fleet.carry_out(fleet.plan([RULE]))
-    deploy(fleet, "code-1")
+    fleet.deploy("code-1")
     fleet.carry_out(fleet.plan([RULE]))
     assert fleet.functions[FUNCTION].alias_version == 3
 
 
 def test_only_old_versions_beside_the_one_in_use_ask_for_a_closer_look(fleet: ModelFleet) -> None:
     assert not needs_closer_look(RULE, SETTINGS, fleet.listed())
-    deploy(fleet, "code-2")
+    fleet.deploy("code-2")
     fleet.carry_out(fleet.plan([RULE]))
     assert needs_closer_look(RULE, SETTINGS, fleet.listed())
     assert not needs_closer_look(RULE, SETTINGS, fleet.closely())
     assert not needs_closer_look(RULE, SETTINGS, ModelFleet().listed())
 
 
+def test_a_function_is_made_with_what_the_prototype_has(fleet: ModelFleet) -> None:
+    fleet.deploy(layer_arns=("a layer",))
+    fleet.functions.clear()
+    made = next(change for change in fleet.plan([RULE]) if isinstance(change, MakeFunction))
+    assert made.settings.layer_arns == ("a layer",)
+
+
 # Roles
 
 
 def test_a_rule_whose_role_is_no_longer_allowed_keeps_its_function_and_is_reported(fleet: ModelFleet) -> None:
-    deploy(fleet, "code-2")
+    fleet.deploy("code-2")
     (report,) = fleet.plan([replace(RULE, role="reader")])
     assert isinstance(report, LeaveAlone)
     assert report.code == "RoleNotAllowed"
@@ -246,13 +230,13 @@ def test_no_schedule_is_made_for_a_function_that_may_not_be_made() -> None:
 def test_a_function_that_may_not_be_put_right_gets_no_schedule_while_there_is_nothing_to_start(
     fleet: ModelFleet, changes: dict[str, Any]
 ) -> None:
-    change_function(fleet, **changes)
+    fleet.change_function(FUNCTION, **changes)
     fleet.schedules.clear()
     assert codes(fleet.plan([replace(RULE, role="reader")])) == ["RoleNotAllowed"]
 
 
 def test_a_schedule_that_is_too_many_goes_even_so(fleet: ModelFleet) -> None:
-    change_function(fleet, alias_version=0)
+    fleet.change_function(FUNCTION, alias_version=0)
     assert codes(fleet.plan([replace(MANUAL, role="reader")])) == ["RoleNotAllowed", "ScheduleRemoved", "AlarmRemoved"]
 
 
@@ -289,13 +273,21 @@ def test_a_schedule_of_a_paused_rule_that_is_gone_is_made_switched_off(fleet: Mo
     assert (change.schedule.enabled, change.is_new) == (False, True)
 
 
+def test_what_a_schedule_says_is_seen_closely_and_by_a_listing_only_that_somebody_changed_it(fleet: ModelFleet) -> None:
+    fleet.change_schedule("orders", fingerprint="x")
+    assert fleet.plan([RULE])[0].reason == "The schedule orders is not what the rule says."
+    assert fleet.plan([RULE], closely=False) == []
+    fleet.change_schedule("orders", modified_at=fleet.now + timedelta(seconds=1))
+    assert fleet.plan([RULE], closely=False)[0].reason == "Somebody else changed the schedule orders."
+
+
 def test_a_cron_with_both_day_fields_has_two_schedules_and_leaves_one_when_it_is_edited(fleet: ModelFleet) -> None:
     changes = fleet.plan([TWO_DAY_FIELDS])
     assert [(change.code, change.target) for change in changes] == [
         ("SchedulePutRight", "orders"),
         ("ScheduleMade", "orders_weekday"),
     ]
-    assert changes[0].reason == "The schedule orders is not what the rule says by now."
+    assert changes[0].reason == "The schedule orders is not what the rule says."
     fleet.carry_out(changes)
     assert fleet.plan([TWO_DAY_FIELDS]) == []
     assert [(change.code, change.target) for change in fleet.plan([RULE])] == [
@@ -305,133 +297,7 @@ def test_a_cron_with_both_day_fields_has_two_schedules_and_leaves_one_when_it_is
 
 
 def test_an_alarm_is_made_as_it_is_wanted(fleet: ModelFleet) -> None:
-    change_alarm(fleet, threshold=99.0)
+    fleet.change_alarm(ALARM, threshold=99.0)
     (change,) = fleet.plan([RULE])
     assert isinstance(change, PutAlarm)
     assert (change.alarm.threshold, change.target) == (0.0, ALARM)
-
-
-# What is somebody else's
-
-
-def test_a_strangers_function_under_the_rules_name_is_left_alone_and_nothing_is_put_beside_it(
-    fleet: ModelFleet,
-) -> None:
-    change_function(fleet, rule=None, settings=STRANGE_SETTINGS)
-    fleet.schedules.clear()
-    fleet.log_groups.clear()
-    (change,) = fleet.plan([RULE])
-    assert isinstance(change, LeaveAlone)
-    assert (change.code, change.target) == ("NotOurs", FUNCTION)
-
-
-def test_a_strangers_alarm_is_left_alone_and_the_rest_is_made(fleet: ModelFleet) -> None:
-    fleet.alarms[ALARM] = replace(fleet.alarms[ALARM], alarm=strange_alarm(ALARM), rule=None)
-    fleet.schedules.clear()
-    changes = fleet.plan([RULE])
-    assert codes(changes) == ["ScheduleMade", "NotOurs"]
-    assert isinstance(changes[1], LeaveAlone)
-
-
-def test_a_manual_rule_does_not_remove_a_strangers_alarm(fleet: ModelFleet) -> None:
-    fleet.alarms[ALARM] = replace(fleet.alarms[ALARM], rule=None)
-    assert codes(fleet.plan([MANUAL])) == ["ScheduleRemoved", "NotOurs"]
-
-
-def test_another_rules_function_under_the_name_is_not_this_rules(fleet: ModelFleet) -> None:
-    change_function(fleet, rule="carts")
-    changes = fleet.plan([RULE])
-    assert codes(changes) == ["NotOurs", "FunctionMisplaced"]
-
-
-# Removals
-
-
-@pytest.mark.parametrize("deleting", [True, False], ids=["marked as deleting", "gone from the table"])
-def test_a_deleted_rule_is_taken_down_what_uses_before_what_it_uses(fleet: ModelFleet, deleting: bool) -> None:
-    fleet.carry_out(fleet.plan([TWO_DAY_FIELDS]))
-    rules = [replace(RULE, state=RuleState.DELETING)] if deleting else []
-    deleted = [] if deleting else ["orders"]
-    changes = fleet.plan(rules, deleted)
-    assert [(change.code, change.target) for change in changes] == [
-        ("ScheduleRemoved", "orders"),
-        ("ScheduleRemoved", "orders_weekday"),
-        ("AlarmRemoved", ALARM),
-        ("FunctionRemoved", FUNCTION),
-    ]
-    fleet.carry_out(changes)
-    assert fleet.plan(rules, deleted) == []
-    assert list(fleet.log_groups) == [LOGS]
-
-
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_a_removal_that_was_cut_off_goes_on_with_the_rest(fleet: ModelFleet, done: int) -> None:
-    changes = fleet.plan([], ["orders"])
-    fleet.carry_out(changes[:done])
-    assert fleet.plan([], ["orders"]) == changes[done:]
-
-
-def test_a_name_that_was_deleted_and_is_used_again_is_kept(fleet: ModelFleet) -> None:
-    assert fleet.plan([RULE], ["orders"]) == []
-
-
-def test_a_removal_leaves_what_is_somebody_elses(fleet: ModelFleet) -> None:
-    change_function(fleet, rule=None)
-    fleet.alarms[ALARM] = replace(fleet.alarms[ALARM], rule=None)
-    assert codes(plan_removal("orders", SETTINGS, fleet.closely())) == ["ScheduleRemoved", "NotOurs"]
-
-
-def test_nothing_there_leaves_nothing_to_remove() -> None:
-    assert plan_removal("orders", SETTINGS, Fleet({}, {}, {}, {})) == []
-
-
-# Strays
-
-
-def test_what_no_rule_explains_is_reported_and_kept(fleet: ModelFleet) -> None:
-    changes = fleet.plan([])
-    assert [(change.code, change.target) for change in changes] == [
-        ("FunctionWithoutRule", FUNCTION),
-        ("ScheduleWithoutRule", "orders"),
-        ("AlarmWithoutRule", ALARM),
-    ]
-    assert all(isinstance(change, LeaveAlone) and change.rule == "orders" for change in changes)
-
-
-def test_a_function_with_the_tags_of_a_rule_and_another_name_is_reported(fleet: ModelFleet) -> None:
-    fleet.functions["my-copy"] = replace(fleet.functions[FUNCTION], name="my-copy")
-    (change,) = fleet.plan([RULE])
-    assert isinstance(change, LeaveAlone)
-    assert (change.code, change.target) == ("FunctionMisplaced", "my-copy")
-
-
-def test_strangers_that_are_in_nobodys_way_are_no_business_of_ours(fleet: ModelFleet) -> None:
-    fleet.functions["another"] = replace(fleet.functions[FUNCTION], name="another", rule=None)
-    fleet.alarms["another"] = replace(fleet.alarms[ALARM], rule=None)
-    assert fleet.plan([RULE]) == []
-
-
-# The stack's end
-
-
-def test_at_the_stacks_end_everything_of_it_goes_whatever_the_table_says(fleet: ModelFleet) -> None:
-    fleet.make(RULE, make_rule("carts", instance="carts", cycle=TWO_DAY_FIELDS.cycle))
-    fleet.functions["another"] = replace(fleet.functions[FUNCTION], name="another", rule=None)
-    changes = plan_end(SETTINGS, fleet.closely())
-    assert [change.rule for change in changes] == ["carts"] * 4 + ["orders"] * 3
-    fleet.carry_out(changes)
-    assert (list(fleet.functions), fleet.schedules, fleet.alarms) == (["another"], {}, {})
-    assert len(fleet.log_groups) == 2
-
-
-def test_a_schedule_alone_goes_at_the_stacks_end_too(fleet: ModelFleet) -> None:
-    fleet.functions.clear()
-    fleet.alarms.clear()
-    assert codes(plan_end(SETTINGS, fleet.closely())) == ["ScheduleRemoved"]
-
-
-def test_a_function_is_made_with_what_the_prototype_has(fleet: ModelFleet) -> None:
-    deploy(fleet, layer_arns=("a layer",))
-    fleet.functions.clear()
-    made = next(change for change in fleet.plan([RULE]) if isinstance(change, MakeFunction))
-    assert made.settings.layer_arns == ("a layer",)

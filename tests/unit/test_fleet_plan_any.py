@@ -73,7 +73,13 @@ def fleets(draw: st.DrawFn) -> ModelFleet:
             fleet.functions[stack.function_name(name)] = draw(functions(name))
         for schedule in wanted_schedules(rule, fleet.prototype):
             if draw(st.booleans()):
-                found = ScheduleFound(schedule.name, draw(st.booleans()), schedule.target_arn, draw(_moments))
+                found = ScheduleFound(
+                    schedule.name,
+                    draw(st.booleans()),
+                    schedule.target_arn,
+                    draw(_moments),
+                    draw(st.sampled_from((schedule.fingerprint, "another"))),
+                )
                 fleet.schedules[schedule.name] = found
         alarm = draw(st.sampled_from((wanted_alarm(rule, stack), strange_alarm(stack.alarm_name(name)), None)))
         if alarm is not None:

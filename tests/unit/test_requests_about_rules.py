@@ -121,6 +121,7 @@ WRONG = [
     ("cycle", {"kind": "custom", "time_zone": "UTC"}, "rule.cycle.cron"),
     ("cycle", {"kind": "custom", "cron": "0 0 3 * * *", "time_zone": "UTC"}, "cycle.cron"),
     ("cycle", {"kind": "custom", "cron": "rate(0 hours)", "time_zone": "UTC"}, "cycle.cron"),
+    ("cycle", {"kind": "custom", "cron": "\ud800 * * * *", "time_zone": "UTC"}, "rule.cycle.cron"),
     ("cycle", {"kind": "weekly", "days": [], "time_zone": "UTC"}, "cycle.days"),
     ("cycle", {"kind": "weekly", "days": "MON", "time_zone": "UTC"}, "rule.cycle.days"),
     ("cycle", {"kind": "weekly", "days": [1], "time_zone": "UTC"}, "rule.cycle.days"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from urllib.parse import urlsplit
 
 import urllib3
 
@@ -28,13 +27,12 @@ def fetch_code(function: Record, lambda_endpoint: str) -> bytes:
     Only S3's hosts over https are asked, and the host at which Lambda itself was reached. Raises FleetError; no
     message holds the link.
     """
-    link = function["Code"]["Location"]
+    link, name = function["Code"]["Location"], function["Configuration"]["FunctionName"]
     if not is_trusted(link, lambda_endpoint):
         raise FleetRefused(
-            f"Lambda names {urlsplit(link).hostname} as the host of its code packages, which is none of AWS's.",
+            f"Lambda says that the code package of {name} lies at a host that is none of AWS's.",
             hint="Nothing was fetched. Check what answers in Lambda's place.",
         )
-    name = function["Configuration"]["FunctionName"]
     body = _download(link, name)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     if not hmac.compare_digest(digest, function["Configuration"]["CodeSha256"]):

@@ -5,6 +5,7 @@ Sources: "Common Errors" in the API references of the services used; the codes o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ PASSING = frozenset(
         "TransactionInProgressException",
     }
 )
+# AWS names whom it denied what by ARNs, and an account's number is nobody's business in a log or an answer.
+_ACCOUNT_NUMBER = re.compile(r"(?<![0-9])[0-9]{12}(?![0-9])")
 DENIED_HINT = "Look at the role of this function: the stack's template grants what rdbkeeper needs."
 _PASSING_HINT = "This passes by itself as a rule; the next attempt tries again."
 
@@ -95,7 +98,8 @@ def translated(family: Family, what: str) -> Iterator[None]:
 def _from_answer(family: Family, what: str, error: ClientError) -> RdbkeeperError:
     code = code_of(error)
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    message = f"{what} failed: {code}: {error.response.get('Error', {}).get('Message', '').rstrip('.')}."
+    said = _ACCOUNT_NUMBER.sub("************", str(error.response.get("Error", {}).get("Message", "")).rstrip("."))
+    message = f"{what} failed: {code}: {said}."
     if code in family.special:
         special, hint = family.special[code]
         return special(message, hint=hint)

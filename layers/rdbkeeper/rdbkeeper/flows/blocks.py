@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import RdbkeeperError, VaultError
 from rdbkeeper.domain.rule import Rule, RuleState
-from rdbkeeper.domain.status import INSTANCE_BLOCKS, PROBED_BLOCKS, Block, RuleStatus, find_instance_block
+from rdbkeeper.domain.status import INSTANCE_BLOCKS, PROBED_BLOCKS, Block, RuleStatus, RunReport, find_instance_block
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.flows.repairs import RuleResult, tell
 
@@ -45,14 +46,15 @@ def _refresh(work: FleetWork, rule: Rule, known: Block | None, instances: Mappin
 
 def _settle(work: FleetWork, rule_name: str, instances: Mapping[str, Instance]) -> list[RuleResult]:
     """Block a rule or let it go on, as it is now: a run or a person may have changed it since all rules were read."""
-    rule, known = work.rules.find_rule(rule_name), work.rules.find_status(rule_name).block
+    rule, status = work.rules.find_rule(rule_name), work.rules.find_status(rule_name)
+    known = status.block
     if rule is None or rule.state not in _SETTLED:
         return []
     found = find_instance_block(rule, instances.get(rule.instance))
     if found is not None and (known is None or known.code != found.code):
         return [_block(work, rule, replace(found, owes_run=known.owes_run if known else False))]
     if found is None and known is not None and _is_over(work, rule, known):
-        return [_unblock(work, rule, known)]
+        return [_unblock(work, rule, known, status.last_run)]
     return []
 
 
@@ -75,11 +77,14 @@ def _block(work: FleetWork, rule: Rule, block: Block) -> RuleResult:
     return RuleResult(rule.name, reports=(tell(rule.name, rule.instance, "RuleBlocked", block.message),))
 
 
-def _unblock(work: FleetWork, rule: Rule, known: Block) -> RuleResult:
+def _unblock(work: FleetWork, rule: Rule, known: Block, last_run: RunReport | None) -> RuleResult:
     """Let the rule go on, and start the run that was put off meanwhile."""
     told = [tell(rule.name, rule.instance, "RuleUnblocked", f"What blocked it is gone: {known.code}.")]
     if known.owes_run and rule.state is RuleState.ACTIVE:
-        work.services.start_run(rule.name, f"{rule.name}-owed-{work.clock.now():%Y%m%dT%H%M}")
+        # Named after the run that was put off: repeated, this starts no second one, and another time another.
+        put_off = last_run.run if last_run else work.clock.now().isoformat()
+        owed = hashlib.sha256(put_off.encode()).hexdigest()[:16]
+        work.services.start_run(rule.name, f"{rule.name}-owed-{owed}")
         told.append(tell(rule.name, rule.instance, "RunCaughtUp", "The run that was put off is started."))
     work.rules.record_block(rule.name, None)
     for record in told:

@@ -95,6 +95,8 @@ class FleetWork:
             return 0
 
     def _registry(self, rule_name: str, rule: Rule | None) -> Registry:
+        if self.rules.fleet_has_ended():
+            return Registry((), {}, frozenset({rule_name}))  # its stack goes, so nothing is made for it any more
         if rule is not None:
             return Registry((rule,), {rule_name: self.rules.find_sent_schedules(rule_name)})
         deleted = self.rules.find_deletion(rule_name) is not None

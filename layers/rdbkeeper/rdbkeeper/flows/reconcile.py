@@ -160,17 +160,19 @@ class Reconcile:
         return RuleResult(name, tuple(done), reports)
 
     def _apply(self, rules: Mapping[str, Rule], name: str, changes: tuple[Change, ...]) -> RuleResult:
-        """Carry out one rule's changes; then look whether somebody edited or deleted the rule meanwhile."""
+        """Carry out one rule's changes; then look whether somebody edited or deleted the rule or stack meanwhile."""
         if self.work.rules.fleet_has_ended():
             return RuleResult(name, left=True)
         result = self._carry_out(name, changes)
-        if not result.repairs and result.error is None:
-            return result
-        before, now = rules.get(name), self.work.rules.find_rule(name)
-        if (now.revision if now else None) == (before.revision if before else None):
+        if (not result.repairs and result.error is None) or self._is_as_read(name, rules.get(name)):
             return result
         self.work.follow(name)
         return replace(result, error=None)  # what failed was meant for the rule as it was
+
+    def _is_as_read(self, name: str, read: Rule | None) -> bool:
+        now = self.work.rules.find_rule(name)
+        is_same = (now.revision if now else None) == (read.revision if read else None)
+        return is_same and not self.work.rules.fleet_has_ended()
 
     # ---------------------------------------------------------------- finish
 

@@ -89,9 +89,15 @@ def plan_end(stack: FleetSettings, fleet: Fleet) -> list[Change]:
 
 
 def needs_closer_look(rule: Rule, stack: FleetSettings, fleet: Fleet) -> bool:
-    """True when a listing leaves open what the rule's function needs: old versions beside the one in use."""
+    """True when a listing leaves open what the rule's function needs.
+
+    Old versions lie beside the one in use; or a schedule is gone, and the alias that it is to start may be as well.
+    """
     function = fleet.functions.get(stack.function_name(rule.name))
-    return function is not None and function.alias_version is None and len(function.versions) > 1
+    if function is None or function.alias_version is not None:
+        return False
+    schedules = schedule_names(rule.name)[: len(rule.cycle.expressions())]
+    return len(function.versions) > 1 or not all(name in fleet.schedules for name in schedules)
 
 
 def _plan_rule(rule: Rule, prototype: Prototype, fleet: Fleet, sent: Mapping[str, ScheduleSent]) -> list[Change]:
