@@ -9,7 +9,7 @@ from rdbkeeper.entry import wiring
 from rdbkeeper.entry.answers import answer
 from rdbkeeper.entry.requests import parse_reconcile
 from rdbkeeper.entry.settings import ManageSettings
-from rdbkeeper.entry.stack_events import find_stack_event, serve_stack_event
+from rdbkeeper.entry.stack_events import check_is_our_stack, find_stack_event, serve_stack_event
 from rdbkeeper.flows.reconcile import Reconcile
 
 
@@ -24,6 +24,7 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     def serve() -> dict[str, Any]:
         stack_event = find_stack_event(event)
         if stack_event is not None:
+            check_is_our_stack(stack_event, os.environ.get("RDBKEEPER_STACK_ID", ""))
             return serve_stack_event(stack_event, reconcile, journal, wiring.send_stack_answer)
         command = parse_reconcile(event)
         return reconcile().run(closely=command.closely, dry_run=command.dry_run)

@@ -100,7 +100,7 @@ def plan_cpu_s(count: int) -> tuple[float, float]:
 
 
 def _timed(rules: tuple[Rule, ...], fleet: ModelFleet, there: Fleet) -> tuple[float, int]:
-    registry = Registry(rules, fleet.sent)
+    registry = Registry(rules, NOW, fleet.sent)
     before = time.process_time()
     changes = plan(registry, PROTOTYPE, there)
     return time.process_time() - before, len(changes)

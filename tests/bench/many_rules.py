@@ -75,7 +75,9 @@ def _rows_of(rule: Rule, sent: dict[str, ScheduleSent]) -> Iterable[Record]:
         state=RunState.SUCCEEDED,
         line=f"{rule.name}: 7 backups found, 6 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed",
     )
-    kept = KeptCopies(f"20261121T021500Z-automatic.{rule.instance}-2026-11-21-02-15", NOW - timedelta(hours=1))
+    kept = KeptCopies(
+        f"20261121T021500Z-automatic.{rule.instance}-2026-11-21-02-15", NOW - timedelta(hours=1), rule.place.path
+    )
     schedules = {
         name: {"fingerprint": one.fingerprint, "modified_at": one.modified_at.isoformat()} for name, one in sent.items()
     }

@@ -23,6 +23,7 @@ from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.ports import FleetServices
 from tests.contract.lambda_lab import ECHO, Lab, zipped
 from tests.fakes.fleet import MemoryFleet
+from tests.fakes.fleet_parts import LATER
 from tests.local_cloud import lambda_functions, lambda_records
 from tests.local_cloud.server import LocalCloud
 
@@ -232,7 +233,7 @@ def make_all(place: Place, rule: Rule) -> dict[str, ScheduleSent]:
         schedule.name: ScheduleSent(schedule.fingerprint, place.fleet.put_schedule(schedule, datetime.now(UTC)))
         for schedule in wanted_schedules(rule, prototype)
     }
-    alarm = wanted_alarm(rule, prototype.stack)
+    alarm = wanted_alarm(rule, prototype.stack, LATER)
     if alarm is not None:
         place.fleet.put_alarm(rule.name, alarm)
     return sent
@@ -241,7 +242,7 @@ def make_all(place: Place, rule: Rule) -> dict[str, ScheduleSent]:
 def plan_for(place: Place, rule: Rule, sent: dict[str, ScheduleSent], *, closely: bool = False) -> list[str]:
     """The codes of the changes that the rule still needs, by a listing or by a closer look."""
     fleet = place.fleet.look_closely(rule.name) if closely else place.fleet.observe()
-    changes = plan(Registry((rule,), {rule.name: sent}), place.fleet.prototype(), fleet)
+    changes = plan(Registry((rule,), LATER, {rule.name: sent}), place.fleet.prototype(), fleet)
     return [change.code for change in changes if change.rule == rule.name]
 
 

@@ -21,6 +21,7 @@ from tests.contract.fleet_place import (
     plan_for,
     settings_for,
 )
+from tests.fakes.fleet_parts import LATER
 
 __all__ = ["aws_place", "place"]
 
@@ -335,7 +336,7 @@ def test_a_strangers_alarm_is_shown_as_such_and_never_changed(place: Place) -> N
     place.make_stranger_alarm(name)
     before = place.fleet.look_closely(rule.name).alarms[name]
     assert before.rule is None
-    wanted = wanted_alarm(rule, stack)
+    wanted = wanted_alarm(rule, stack, LATER)
     assert wanted is not None
     acts = (
         lambda: place.fleet.put_alarm(rule.name, wanted),

@@ -27,7 +27,7 @@ from tests.contract.stubbed_aws import (
     tags,
 )
 from tests.fakes.fleet import SETTINGS
-from tests.fakes.fleet_parts import PROTOTYPE_SETTINGS
+from tests.fakes.fleet_parts import LATER, PROTOTYPE_SETTINGS
 
 __all__ = ["aws", "fleet"]
 
@@ -141,7 +141,7 @@ def test_a_composite_alarm_of_the_name_is_not_ours(aws: Aws, fleet: AwsFleet) ->
     name = SETTINGS.alarm_name("orders")
     composite = {"CompositeAlarms": [alarm(name, AlarmRule="TRUE")]}
     asked = {"AlarmNames": [name], "AlarmTypes": ALL_ALARM_TYPES, "MaxRecords": 100}
-    wanted = wanted_alarm(make_rule(name="orders"), SETTINGS)
+    wanted = wanted_alarm(make_rule(name="orders"), SETTINGS, LATER)
     assert wanted is not None
     acts: tuple[Callable[[], None], ...] = (
         lambda: fleet.put_alarm("orders", wanted),

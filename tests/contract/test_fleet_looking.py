@@ -9,6 +9,7 @@ from rdbkeeper.domain.fleet.parts import ScheduleFound, ScheduleWanted
 from rdbkeeper.domain.fleet.wanted import wanted_alarm, wanted_schedules
 from rdbkeeper.domain.rule import Rule
 from tests.contract.fleet_place import Place, aws_place, make_all, make_function, make_rule, place, plan_for
+from tests.fakes.fleet_parts import LATER
 
 __all__ = ["aws_place", "place"]
 
@@ -152,10 +153,10 @@ def test_an_alarm_that_somebody_else_changed_is_put_right(place: Place) -> None:
     rule = make_rule()
     sent = make_all(place, rule)
     place.silence_alarm(rule)
-    assert plan_for(place, rule, sent) == ["AlarmPutRight"]
-    assert plan_for(place, rule, sent, closely=True) == ["AlarmPutRight"]
+    assert plan_for(place, rule, sent) == ["AlarmSwitchedOn"]
+    assert plan_for(place, rule, sent, closely=True) == ["AlarmSwitchedOn"]
     stack = place.fleet.prototype().stack
-    wanted = wanted_alarm(rule, stack)
+    wanted = wanted_alarm(rule, stack, LATER)
     assert wanted is not None
     place.fleet.put_alarm(rule.name, wanted)
     found = place.fleet.look_closely(rule.name).alarms[stack.alarm_name(rule.name)]

@@ -186,3 +186,13 @@ def test_every_single_read_is_consistent() -> None:
             stub.add_response("query", {"Items": []}, {"TableName": "table", "ConsistentRead": True, **asked})
             query()
         stub.assert_no_pending_responses()
+
+
+def test_a_row_that_is_no_rule_does_not_hide_the_others(dynamodb: DynamoTable) -> None:
+    whole = dynamodb.tables()
+    add_rules(whole.rules, "a", "c")
+    row = {"pk": "rules", "sk": "b", "rule": {**make_rule("b").as_record(), "cycle": {"kind": "lunar"}}}
+    dynamodb.client.put_item(TableName=dynamodb.name, Item=pack(row))
+    assert [rule.name for rule in whole.rules.rules()] == ["a", "c"]
+    assert [rule.name for rule, _ in whole.rules.rules_page("", 2).rules] == ["a"]
+    assert [rule.name for rule, _ in whole.rules.rules_page("b", 2).rules] == ["c"]

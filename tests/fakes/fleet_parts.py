@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from rdbkeeper.domain.fleet.parts import Alarm, FunctionSettings, Version
 from rdbkeeper.domain.fleet.settings import FleetSettings
@@ -62,3 +63,7 @@ class MemoryFunction:
 def strange_alarm(name: str) -> Alarm:
     """An alarm that somebody else made."""
     return Alarm(name, "somebody else's", "AWS/EC2", "CPUUtilization", (), "Average", 60, 1, 1, 0.5, "", "missing", ())
+
+
+# Long after any rule of the tests was made: nothing about it is new.
+LATER = datetime(2027, 6, 1, tzinfo=UTC)

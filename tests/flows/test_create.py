@@ -20,6 +20,7 @@ from rdbkeeper.domain.errors import (
     PlaceTaken,
     RdbkeeperError,
     RuleBusy,
+    RuleNotReady,
 )
 from rdbkeeper.domain.rule import Rule, RuleState
 from tests.flows.desk import ALARM, ARCHIVIST, FUNCTION, LOG_GROUP, NAME, Desk, new_rule
@@ -249,7 +250,7 @@ def test_each_of_many_rules_is_made_or_refused_for_itself(desk: Desk) -> None:
         ("d", new_rule("d", instance="sessions")),
         ("e", new_rule("e", prefix="a/")),
     ]
-    answer = desk.register.create_many(wanted, lambda: 900.0)
+    answer = desk.register.create_many(wanted, 45, lambda: 900.0)
     told = {result["name"]: result.get("error", {}).get("code") for result in answer["results"]}
     assert told == {"a": None, "b": "InstanceNotFound", "c": "InvalidRequest", "d": None, "e": "PlaceTaken"}
     assert (answer["created"], answer["failed"]) == (2, 3)
@@ -264,8 +265,8 @@ def test_a_request_for_many_that_is_sent_again_gives_the_same_result(desk: Desk)
         ("a", new_rule("a")),
         ("b", new_rule("b", instance="sessions")),
     ]
-    first = desk.register.create_many(wanted, lambda: 900.0)
-    assert desk.register.create_many(wanted, lambda: 900.0) == first
+    first = desk.register.create_many(wanted, 45, lambda: 900.0)
+    assert desk.register.create_many(wanted, 45, lambda: 900.0) == first
 
 
 def test_one_of_many_whose_making_fails_is_undone_for_itself(desk: Desk) -> None:
@@ -273,7 +274,7 @@ def test_one_of_many_whose_making_fails_is_undone_for_itself(desk: Desk) -> None
     wanted: list[tuple[str, Rule | RdbkeeperError]] = [
         (name, new_rule(name, prefix=f"{name}/")) for name in ("a", "b", "c")
     ]
-    answer = desk.register.create_many(wanted, lambda: 900.0)
+    answer = desk.register.create_many(wanted, 45, lambda: 900.0)
     assert (answer["created"], answer["failed"]) == (2, 1)
     assert len(desk.fleet.functions) == 2
     assert disorders(desk) == []
@@ -282,7 +283,7 @@ def test_one_of_many_whose_making_fails_is_undone_for_itself(desk: Desk) -> None
 def test_ninety_nine_rules_are_made_at_once(desk: Desk) -> None:
     names = [f"rule-{number}" for number in range(99)]
     wanted: list[tuple[str, Rule | RdbkeeperError]] = [(name, new_rule(name, prefix=f"{name}/")) for name in names]
-    answer = desk.register.create_many(wanted, lambda: 900.0)
+    answer = desk.register.create_many(wanted, 45, lambda: 900.0)
     assert [result["name"] for result in answer["results"]] == names
     assert answer["created"] == 99
     assert disorders(desk) == []
@@ -291,7 +292,7 @@ def test_ninety_nine_rules_are_made_at_once(desk: Desk) -> None:
 def test_of_many_rules_none_is_begun_that_might_not_end_in_time(desk: Desk) -> None:
     desk.register.create(new_rule("a"))
     before = picture(desk)
-    answer = desk.register.create_many([("b", new_rule("b", instance="sessions"))], lambda: 30.0)
+    answer = desk.register.create_many([("b", new_rule("b", instance="sessions"))], 45, lambda: 30.0)
     assert answer["results"][0]["error"]["code"] == OutOfTime.__name__
     assert picture(desk) == before
 
@@ -306,3 +307,29 @@ def _fail_after(desk: Desk, call: str, act: Callable[[], object]) -> None:
         raise FleetUnavailable("no answer")
 
     setattr(desk.fleet, call, act_then_fail)
+
+
+def test_a_request_that_only_took_up_a_row_does_not_undo_what_the_first_is_making() -> None:
+    desk = Desk()
+    desk.tables.rules.create_rule(new_rule(), 0)
+    desk.fleet.failing["release"] = [FleetUnavailable("An update is in progress.")]
+    with pytest.raises(FleetUnavailable):
+        desk.register.create(new_rule())
+    assert desk.rule().state is RuleState.CREATING
+    assert desk.register.create(new_rule())["rule"]["state"] == "active"
+
+
+def test_many_rules_are_begun_only_while_whoever_asked_still_waits() -> None:
+    desk = Desk()
+    wanted = [(name, new_rule(name, prefix=f"{name}/")) for name in ("first", "second")]
+    answer = desk.register.create_many(wanted, -1, lambda: 900.0)
+    assert [result["error"]["code"] for result in answer["results"]] == ["OutOfTime", "OutOfTime"]
+    assert desk.tables.rules.rules() == []
+
+
+def test_a_stack_that_is_being_deleted_takes_no_new_rules() -> None:
+    desk = Desk()
+    desk.tables.rules.record_fleet_end(ended=True)
+    with pytest.raises(RuleNotReady, match="being deleted"):
+        desk.register.create(new_rule())
+    assert desk.tables.rules.rules() == []

@@ -40,9 +40,9 @@ def test_what_uses_something_goes_before_it(desk: Desk) -> None:
     looks = ("look_closely", "prototype", "find_going_run")
     assert [call for call in desk.fleet.calls if call not in looks] == [
         "remove_schedule",
-        "remove_alarm",
         "stop_runs",
         "remove_function",
+        "remove_alarm",
     ]
 
 

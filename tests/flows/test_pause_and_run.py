@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rdbkeeper.domain.errors import FleetRefused, FleetUnavailable, RuleNotFound, RuleNotReady, RunIsGoing
+from rdbkeeper.domain.errors import FleetUnavailable, RuleNotFound, RuleNotReady, RunIsGoing
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.entry.requests import ResumeRule
 from rdbkeeper.ports import Record
@@ -180,10 +180,7 @@ def test_the_longest_names_make_the_name_of_a_run(desk: Desk) -> None:
     assert len(desk.fleet.going[name]) == 1
 
 
-def test_a_run_of_a_rule_whose_function_was_deleted_says_that_it_will_be_made_again(desk: Desk) -> None:
+def test_a_run_of_a_rule_whose_function_was_deleted_makes_it_again_first(desk: Desk) -> None:
     desk.fleet.delete_function_by_hand(NAME)
-    with pytest.raises(FleetRefused):
-        desk.start.run(NAME)
-    desk.reconcile().run()
     desk.start.run(NAME)
     assert len(desk.fleet.going[NAME]) == 1

@@ -35,9 +35,10 @@ def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_nothing_is_written(d
     calls = count_calls(lambda through: desk.reconcile(through).run())
     assert calls == [
         "MemoryRuleTable.fleet_has_ended",
-        "MemoryFleet.observe",
         "MemoryRuleTable.rules",
         "MemoryRuleTable.statuses",
+        "MemoryFleet.observe",
+        "MemoryRuleTable.rules",
         "MemoryRuleTable.sent_schedules",
         "MemoryRuleTable.deletions",
         "MemoryFleet.prototype",
@@ -111,7 +112,8 @@ def test_an_alias_that_is_gone_or_moved_is_put_right_when_it_is_looked_at_closel
 def test_a_rule_that_should_have_fired_and_did_not_is_looked_at_closely(desk: Desk) -> None:
     desk.fleet.point_alias_by_hand(NAME, 0)
     desk.clock.advance(DAY_S)
-    assert codes(desk.reconcile().run()) == ["AliasMoved"]
+    assert codes(desk.reconcile().run()) == ["AliasMoved", "AlarmSwitchedOn", "RunCaughtUp"]
+    assert len(desk.fleet.going[NAME]) == 1
 
 
 def test_a_rule_that_is_looked_at_closely_and_cannot_be_is_judged_by_the_listing(desk: Desk) -> None:
@@ -176,7 +178,7 @@ def test_a_recorded_deletion_is_finished() -> None:
     desk = Desk()
     half_deleted(desk)
     answer = desk.reconcile().run()
-    assert codes(answer) == ["ScheduleRemoved", "AlarmRemoved", "FunctionRemoved", "DeletionFinished"]
+    assert codes(answer) == ["ScheduleRemoved", "FunctionRemoved", "AlarmRemoved", "DeletionFinished"]
     assert desk.nothing_was_made() and disorders(desk) == []
     assert desk.register.delete(NAME)["copies_stay_at"] == {"vault": "default", "path": "redis/orders/"}
 
@@ -206,6 +208,16 @@ def test_a_create_that_cannot_be_finished_is_not_said_to_be() -> None:
     answer = desk.reconcile().run()
     assert codes(answer, "failures") == ["FleetDenied"]
     assert desk.rule().state is RuleState.CREATING
+
+
+def test_a_create_whose_function_is_a_strangers_by_now_is_not_said_to_be_finished() -> None:
+    desk = Desk()
+    half_created(desk)
+    desk.fleet.strangers.add(FUNCTION)
+    assert codes(desk.reconcile().run(), "reports") == ["NotOurs"]
+    assert desk.rule().state is RuleState.CREATING
+    desk.register.delete(NAME)
+    assert desk.nothing_was_made() and desk.fleet.strangers == {FUNCTION}
 
 
 def test_one_rule_that_fails_does_not_stop_the_others(desk: Desk) -> None:
@@ -268,7 +280,7 @@ def test_a_reconciling_that_cannot_read_the_fleet_does_not_say_that_it_took_plac
     desk.fleet.failing["observe"] = [FleetUnavailable("no answer")]
     with pytest.raises(FleetUnavailable):
         desk.reconcile().run()
-    assert not desk.journal.measures
+    assert [metric for metric, _, _ in desk.journal.measures] == ["HoursOverdue"]
 
 
 # --------------------------------------------------------------- the stack's end

@@ -13,7 +13,7 @@ from rdbkeeper.flows.copy import MOST_LEG_ATTEMPTS
 from rdbkeeper.ports import Upload
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file
-from tests.flows.world import World, after_each, make_rule
+from tests.flows.world import World, after_each
 
 ONE = "redis/orders/20261120T021500Z-one/0001.rdb"
 

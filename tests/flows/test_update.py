@@ -107,7 +107,8 @@ def test_the_place_that_a_rule_left_is_free_for_another(desk: Desk) -> None:
 def test_a_role_is_given_by_a_new_version_to_which_the_alias_moves(desk: Desk) -> None:
     answer = desk.register.update(NAME, AS_CREATED, RuleEdit(role=ARCHIVIST))
     assert answer["made"]["version"] == 2
-    assert list(desk.function().versions) == [2]
+    assert list(desk.function().versions) == [1, 2]
+    assert [repair["code"] for repair in desk.reconcile().run()["repairs"]] == ["VersionRemoved"]
     assert disorders(desk) == []
 
 

@@ -33,7 +33,7 @@ from rdbkeeper.domain.fleet.parts import (
 from rdbkeeper.domain.fleet.plan import Registry, plan
 from rdbkeeper.domain.fleet.settings import ALIAS, schedule_names
 from rdbkeeper.domain.rule import Rule
-from tests.fakes.fleet_parts import FUNCTIONS_ARN, PROTOTYPE_SETTINGS, SETTINGS
+from tests.fakes.fleet_parts import FUNCTIONS_ARN, LATER, PROTOTYPE_SETTINGS, SETTINGS
 
 PROTOTYPE = Prototype(SETTINGS, f"{FUNCTIONS_ARN}:rdbkeeper-run-rule", PROTOTYPE_SETTINGS, "code-1")
 
@@ -62,7 +62,7 @@ class ModelFleet:
         return replace(self.closely(), functions=functions, schedules=schedules)
 
     def plan(self, rules: Iterable[Rule], deleted: Iterable[str] = (), *, closely: bool = True) -> list[Change]:
-        registry = Registry(tuple(rules), self.sent, frozenset(deleted))
+        registry = Registry(tuple(rules), LATER, self.sent, frozenset(deleted))
         return plan(registry, self.prototype, self.closely() if closely else self.listed())
 
     # ---------------------------------------------------------------- change

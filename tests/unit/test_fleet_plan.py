@@ -114,7 +114,7 @@ DIFFERENCES: list[tuple[str, Callable[[ModelFleet], object], list[str]]] = [
     ("nothing is on record about the schedule", lambda fleet: fleet.sent.clear(), ["SchedulePutRight"]),
     ("the alarm is gone", lambda fleet: fleet.alarms.clear(), ["AlarmMade"]),
     ("the alarm was changed", lambda fleet: fleet.change_alarm(ALARM, threshold=99.0), ["AlarmPutRight"]),
-    ("the alarm tells nobody", lambda fleet: fleet.change_alarm(ALARM, action_arns=()), ["AlarmPutRight"]),
+    ("the alarm tells nobody", lambda fleet: fleet.change_alarm(ALARM, action_arns=()), ["AlarmSwitchedOn"]),
 ]
 
 

@@ -15,7 +15,7 @@ from rdbkeeper.domain.fleet.plan import plan_end
 from rdbkeeper.domain.fleet.settings import schedule_names
 from rdbkeeper.domain.fleet.wanted import wanted_alarm, wanted_function, wanted_schedules
 from rdbkeeper.domain.rule import Rule, RuleState
-from tests.fakes.fleet_parts import SETTINGS, STRANGE_SETTINGS, strange_alarm
+from tests.fakes.fleet_parts import LATER, SETTINGS, STRANGE_SETTINGS, strange_alarm
 from tests.flows.world import make_rule
 from tests.unit.fleet_model import PROTOTYPE, ModelFleet
 
@@ -81,7 +81,7 @@ def fleets(draw: st.DrawFn) -> ModelFleet:
                     draw(st.sampled_from((schedule.fingerprint, "another"))),
                 )
                 fleet.schedules[schedule.name] = found
-        alarm = draw(st.sampled_from((wanted_alarm(rule, stack), strange_alarm(stack.alarm_name(name)), None)))
+        alarm = draw(st.sampled_from((wanted_alarm(rule, stack, LATER), strange_alarm(stack.alarm_name(name)), None)))
         if alarm is not None:
             fleet.alarms[alarm.name] = AlarmFound(alarm, draw(st.sampled_from((name, name, None))))
         if draw(st.booleans()):

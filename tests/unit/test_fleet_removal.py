@@ -76,8 +76,8 @@ def test_a_deleted_rule_is_taken_down_what_uses_before_what_it_uses(fleet: Model
     assert [(change.code, change.target) for change in changes] == [
         ("ScheduleRemoved", "orders"),
         ("ScheduleRemoved", "orders_weekday"),
-        ("AlarmRemoved", ALARM),
         ("FunctionRemoved", FUNCTION),
+        ("AlarmRemoved", ALARM),
     ]
     fleet.carry_out(changes)
     assert fleet.plan(rules, deleted) == []

@@ -15,7 +15,7 @@ from rdbkeeper.domain.fleet.parts import FunctionSettings, Prototype, ScheduleWa
 from rdbkeeper.domain.fleet.settings import FleetSettings, rule_of_schedule, schedule_names
 from rdbkeeper.domain.fleet.wanted import wanted_alarm, wanted_function, wanted_schedules
 from rdbkeeper.domain.rule import RuleState
-from tests.fakes.fleet_parts import FUNCTIONS_ARN, PROTOTYPE_SETTINGS, SETTINGS
+from tests.fakes.fleet_parts import FUNCTIONS_ARN, LATER, PROTOTYPE_SETTINGS, SETTINGS
 from tests.flows.world import make_rule
 
 READER = "arn:aws:iam::000000000000:role/orders/reader"
@@ -128,7 +128,7 @@ def test_a_cron_with_both_day_fields_wants_two_schedules() -> None:
 
 def test_a_manual_rule_wants_no_schedule_and_no_alarm() -> None:
     assert schedules(cycle=Cycle("manual", "UTC")) == ()
-    assert wanted_alarm(make_rule(cycle=Cycle("manual", "UTC")), STACK) is None
+    assert wanted_alarm(make_rule(cycle=Cycle("manual", "UTC")), STACK, LATER) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_fingerprint_changes_with_whatever_scheduler_is_sent(change: dict[str,
 
 
 def test_an_alarm_watches_exactly_the_metric_that_reconciling_writes_and_takes_silence_for_overdue() -> None:
-    alarm = wanted_alarm(RULE, STACK)
+    alarm = wanted_alarm(RULE, STACK, LATER)
     assert alarm is not None
     assert (alarm.namespace, alarm.metric) == ("rdbkeeper", "HoursOverdue")
     assert dict(alarm.dimensions) == {"rule": "orders-nightly", "service": "rdbkeeper", "stack": "rdbkeeper"}
@@ -170,7 +170,7 @@ def test_an_alarm_watches_exactly_the_metric_that_reconciling_writes_and_takes_s
 
 
 def test_an_alarm_rings_within_three_hours() -> None:
-    alarm = wanted_alarm(RULE, STACK)
+    alarm = wanted_alarm(RULE, STACK, LATER)
     assert alarm is not None
     assert timedelta(seconds=alarm.period_s * alarm.evaluation_periods) == timedelta(hours=3)
     assert 0 < alarm.datapoints_to_alarm <= alarm.evaluation_periods
@@ -178,6 +178,6 @@ def test_an_alarm_rings_within_three_hours() -> None:
 
 def test_the_names_of_a_stack_are_part_of_what_belongs_to_it() -> None:
     other: FleetSettings = replace(STACK, stack="another")
-    first, second = wanted_alarm(RULE, STACK), wanted_alarm(RULE, other)
+    first, second = wanted_alarm(RULE, STACK, LATER), wanted_alarm(RULE, other, LATER)
     assert first is not None and second is not None
     assert (first.name, first.dimensions) != (second.name, second.dimensions)

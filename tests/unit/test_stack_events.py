@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.errors import FleetDenied, FleetUnavailable, InvalidRequest, SettingsError
-from rdbkeeper.entry.stack_events import StackEvent, find_stack_event, serve_stack_event
+from rdbkeeper.entry.stack_events import StackEvent, check_is_our_stack, find_stack_event, serve_stack_event
 from rdbkeeper.flows.reconcile import Reconcile
 from rdbkeeper.ports import Record
 from tests.flows.desk import Desk, new_rule
@@ -38,6 +38,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.desk.tables.rules.create_rule(new_rule("orders"), 0)
+        self.desk.clock.advance(3600)  # nobody is making it any more
         self.fleet, self.journal = self.desk.fleet, self.desk.journal
 
     def serve(self, request_type: str) -> Record:
@@ -91,6 +92,16 @@ def test_a_request_type_that_is_unknown_is_refused(asked: object) -> None:
 
 def test_an_event_is_shown_without_its_link() -> None:
     assert "Signature" not in repr(find_stack_event(EVENT))
+
+
+def test_an_event_that_names_another_stack_is_refused() -> None:
+    event = find_stack_event({**EVENT, "RequestType": "Delete"})
+    assert event is not None
+    check_is_our_stack(event, str(EVENT["StackId"]))
+    for other in ("", "arn:aws:cloudformation:us-east-1:000000000000:stack/somebody-elses/1"):
+        with pytest.raises(InvalidRequest) as refused:
+            check_is_our_stack(event, other)
+        assert refused.value.field == "StackId"
 
 
 # What is answered

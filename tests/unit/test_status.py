@@ -42,7 +42,7 @@ def rule_of(cycle: Cycle = DAILY, **changes: Any) -> Rule:
 
 
 def verified(hours_ago: float) -> RuleStatus:
-    return RuleStatus(kept=KeptCopies("a copy", NOW - timedelta(hours=hours_ago)))
+    return RuleStatus(kept=KeptCopies("a copy", NOW - timedelta(hours=hours_ago), "redis/orders/"))
 
 
 def ran(at: datetime) -> RuleStatus:
@@ -127,6 +127,11 @@ def test_a_rule_that_was_resumed_is_given_its_cycle_anew() -> None:
     assert hours_overdue(rule, verified(hours_ago=400), NOW + timedelta(hours=3)) == pytest.approx(2.0)
 
 
+def test_copies_in_a_former_place_do_not_keep_a_rule_from_being_overdue() -> None:
+    moved = rule_of(prefix="elsewhere/")
+    assert hours_overdue(moved, verified(hours_ago=1), NOW) > 0
+
+
 def test_unchecked_copies_alone_do_not_keep_a_rule_from_being_overdue() -> None:
     unchecked_only = RuleStatus(kept=KeptCopies("20261121T020000Z-a"))
     assert hours_overdue(rule_of(), unchecked_only, NOW) > 0
@@ -158,28 +163,40 @@ def test_a_cron_whose_years_are_past_allows_no_cycle() -> None:
     ],
 )
 def test_a_fire_is_missed_when_no_run_has_begun_since_it_was_due(last_run: datetime, missed: bool) -> None:
-    assert missed_fire(rule_of(), ran(last_run), datetime(2026, 11, 21, 3, 1, tzinfo=UTC)) is missed
+    assert missed_fire(rule_of(), ran(last_run), datetime(2026, 11, 21, 4, 1, tzinfo=UTC), CREATED) is missed
 
 
-def test_a_fire_is_given_half_an_hour() -> None:
+def test_a_fire_is_given_as_long_as_scheduler_goes_on_trying() -> None:
     yesterday = ran(datetime(2026, 11, 20, 2, 31, tzinfo=UTC))
-    assert not missed_fire(rule_of(), yesterday, datetime(2026, 11, 21, 3, 0, tzinfo=UTC))
+    assert not missed_fire(rule_of(), yesterday, datetime(2026, 11, 21, 3, 40, tzinfo=UTC), CREATED)
 
 
 def test_a_rule_that_never_ran_missed_what_was_due_since_it_is_watched() -> None:
-    assert missed_fire(rule_of(), RuleStatus(), NOW)
-    assert not missed_fire(rule_of(watched_since=NOW), RuleStatus(), NOW + timedelta(hours=12))
-    assert missed_fire(rule_of(watched_since=NOW), RuleStatus(), NOW + timedelta(hours=25))
+    assert missed_fire(rule_of(), RuleStatus(), NOW, CREATED)
+    assert not missed_fire(rule_of(watched_since=NOW), RuleStatus(), NOW + timedelta(hours=12), CREATED)
+    assert missed_fire(rule_of(watched_since=NOW), RuleStatus(), NOW + timedelta(hours=25), CREATED)
 
 
 def test_what_was_due_while_a_rule_was_paused_was_not_missed() -> None:
     resumed = rule_of(watched_since=NOW - timedelta(minutes=10))
-    assert not missed_fire(resumed, ran(CREATED), NOW)
-    assert not missed_fire(rule_of(state=RuleState.PAUSED), ran(CREATED), NOW)
+    assert not missed_fire(resumed, ran(CREATED), NOW, CREATED)
+    assert not missed_fire(rule_of(state=RuleState.PAUSED), ran(CREATED), NOW, CREATED)
 
 
-def test_a_manual_rule_misses_nothing() -> None:
-    assert not missed_fire(rule_of(MANUAL), RuleStatus(), NOW)
+def test_what_a_new_schedule_would_have_fired_before_it_was_made_was_not_missed() -> None:
+    assert not missed_fire(rule_of(), ran(CREATED), NOW + timedelta(hours=2), NOW)
+    assert missed_fire(rule_of(), ran(CREATED), NOW + timedelta(hours=26), NOW)
+
+
+def test_a_rule_without_a_schedule_misses_nothing() -> None:
+    assert not missed_fire(rule_of(MANUAL), RuleStatus(), NOW, CREATED)
+    assert not missed_fire(rule_of(), RuleStatus(), NOW, None)
+
+
+def test_what_a_long_run_kept_from_beginning_was_not_missed_unless_it_is_past_any_runs_end() -> None:
+    going = RuleStatus(RunReport("run-1", NOW - timedelta(hours=23), RunState.GOING))
+    assert not missed_fire(rule_of(HOURLY), going, NOW, CREATED)
+    assert missed_fire(rule_of(HOURLY), going, NOW + timedelta(hours=2), CREATED)
 
 
 # What is kept
@@ -191,17 +208,21 @@ def entry(day: int, level: Level, name: str = "a") -> CatalogEntry:
 
 def test_the_newest_copy_and_the_newest_verified_one_are_found_whatever_the_order() -> None:
     catalog = [entry(19, Level.VERIFIED), entry(20, Level.UNCHECKED), entry(18, Level.VERIFIED)]
-    kept = find_kept_copies(catalog)
-    assert kept == KeptCopies("20261120T021500Z-a", datetime(2026, 11, 19, 2, 15, tzinfo=UTC))
+    kept = find_kept_copies("redis/orders/", catalog)
+    assert kept == KeptCopies("20261120T021500Z-a", datetime(2026, 11, 19, 2, 15, tzinfo=UTC), "redis/orders/")
 
 
 def test_without_a_verified_copy_there_is_no_time() -> None:
-    assert find_kept_copies([entry(20, Level.UNCHECKED)]) == KeptCopies("20261120T021500Z-a", None)
-    assert find_kept_copies([]) == KeptCopies("", None)
+    assert find_kept_copies("redis/orders/", [entry(20, Level.UNCHECKED)]) == KeptCopies(
+        "20261120T021500Z-a", None, "redis/orders/"
+    )
+    assert find_kept_copies("redis/orders/", []) == KeptCopies("", None, "redis/orders/")
 
 
 def test_what_has_no_id_of_ours_is_no_copy() -> None:
-    assert find_kept_copies([CatalogEntry("somebody-elses", Level.VERIFIED)]) == KeptCopies()
+    assert find_kept_copies("redis/orders/", [CatalogEntry("somebody-elses", Level.VERIFIED)]) == KeptCopies(
+        path="redis/orders/"
+    )
 
 
 # Blocks

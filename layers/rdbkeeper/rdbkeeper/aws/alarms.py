@@ -47,8 +47,9 @@ class Alarms:
         """Make or replace an alarm."""
         tags = [{"Key": key, "Value": value} for key, value in self._settings.tags(rule_name).items()]
         with translated(FAMILY, f"Making the alarm {alarm.name}"):
-            more = {} if self._is_there(rule_name, alarm.name) else {"Tags": tags}
-            self._client("cloudwatch").put_metric_alarm(**_arguments(alarm), **more)
+            self._is_there(rule_name, alarm.name)
+            # Sent every time: an alarm that is removed at this moment is made anew, and must not be a stranger.
+            self._client("cloudwatch").put_metric_alarm(**_arguments(alarm), Tags=tags)
 
     def remove(self, rule_name: str, name: str) -> None:
         """Remove an alarm; one that is gone is no error."""

@@ -216,7 +216,17 @@ class Functions:
             except ClientError as error:
                 if code_of(error) != _GONE:
                     raise
-                client.create_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
+                self._create_alias(name, version)
+
+    def _create_alias(self, name: str, version: str) -> None:
+        client = self._client("lambda")
+        try:
+            client.create_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
+        except ClientError as error:
+            if code_of(error) != "ResourceConflictException":
+                raise
+            # Somebody else, who makes the same, was faster.
+            client.update_alias(FunctionName=name, Name=ALIAS, FunctionVersion=version)
 
     def _settle(self, name: str, function: Record) -> None:
         """Wait for what an attempt that was cut off left going."""

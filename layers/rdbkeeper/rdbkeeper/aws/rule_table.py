@@ -24,7 +24,7 @@ from rdbkeeper.aws.table_items import (
     rule_partition,
     status_key,
 )
-from rdbkeeper.domain.errors import NameTaken, RuleBusy, TableUnavailable
+from rdbkeeper.domain.errors import InvalidRequest, NameTaken, RuleBusy, TableUnavailable
 from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
@@ -54,17 +54,17 @@ class DynamoRuleTable:
         return Rule.from_record(item["rule"]) if item else None
 
     def rules(self) -> list[Rule]:
-        return [Rule.from_record(item["rule"]) for item in self._items.query(in_partition("rules"))]
+        return _read_rules(self._items.query(in_partition("rules")))
 
     def rules_page(self, after: str, limit: int) -> RulesPage:
         # One more than is shown tells whether there are more. DynamoDB takes no empty key, not even to compare with.
         every = in_partition("rules")
         later = Condition("pk = :pk AND sk > :after", {}, {":pk": "rules", ":after": after})
         items, cut_off = self._items.query_some(later if after else every, limit + 1)
-        rules = [Rule.from_record(item["rule"]) for item in items[:limit]]
-        if not rules:
+        if not items:
             return RulesPage((), "")
-        first, last = rules[0].name, rules[-1].name
+        rules = _read_rules(items[:limit])
+        first, last = str(items[0]["sk"]), str(items[:limit][-1]["sk"])
         statuses = _read_statuses(self._items.query(between("status", first, last)))
         more = cut_off or len(items) > limit
         return RulesPage(
@@ -232,6 +232,17 @@ class DynamoRuleTable:
                     f"{what} stopped: the table was too busy for some of it.",
                     hint="Send the request again; it goes on where this one stopped.",
                 )
+
+
+def _read_rules(items: Sequence[Record]) -> list[Rule]:
+    """The rules of rows; one that is no rule, after a rollback or an edit by hand, must not hide the others."""
+    rules = []
+    for item in items:
+        try:
+            rules.append(Rule.from_record(item["rule"]))
+        except (InvalidRequest, KeyError, TypeError, ValueError):
+            continue  # its function is reported as one without a rule, and kept
+    return rules
 
 
 def _sent_key(rule: str) -> Record:

@@ -300,6 +300,14 @@ class UnexpectedError(RunError):
     """A defect in rdbkeeper."""
 
 
+def unexpected(what: str, error: Exception) -> UnexpectedError:
+    """The error for a defect that was met while doing `what`; its text names nothing that should stay hidden."""
+    return UnexpectedError(
+        f"{what} met an error that rdbkeeper does not know: {type(error).__name__}.",
+        hint="This is a defect. The function's log has the stack trace; please report it.",
+    )
+
+
 class RunFailed(RunError):
     """At least one backup could not be copied."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,7 @@ _ROLE = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]+")
 LONGEST_INSTANCE = 40
 MOST_FORMER_PLACES = 10
+LONGEST_REQUEST = timedelta(minutes=15)  # "Lambda quotas": an invocation
 LONGEST_PREFIX = 512  # bytes; keys are at most 1,024, and a copy's own part of the key needs up to 200
 
 
@@ -94,6 +95,10 @@ class Rule:
             )
         if self.watched_since is None:
             object.__setattr__(self, "watched_since", self.created_at)
+
+    def is_being_made(self, now: datetime) -> bool:
+        """True while the request that makes the rule may still be going: none lasts longer than Lambda lets it."""
+        return self.state is RuleState.CREATING and now - self.created_at < LONGEST_REQUEST
 
     @property
     def place(self) -> Place:

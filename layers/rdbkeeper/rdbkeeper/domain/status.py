@@ -22,7 +22,8 @@ SOURCE_INTERVAL = timedelta(hours=24)
 OVERDUE_MARGIN = timedelta(hours=6)
 
 # Scheduler fires within the minute, and tries again for an hour when Lambda does not answer.
-START_MARGIN = timedelta(minutes=30)
+START_MARGIN = timedelta(minutes=75)
+LONGEST_RUN = timedelta(hours=24)  # the template's ExecutionTimeout
 
 
 class RunState(StrEnum):
@@ -74,27 +75,30 @@ class RunReport:
 
 @dataclass(frozen=True)
 class KeptCopies:
-    """What a run left in the rule's place: the newest copy's id, and when the newest verified one was taken."""
+    """What a run left at `path`, a rule's place: the newest copy's id, and when the newest verified one was taken."""
 
     newest_copy: str = ""
     newest_verified_at: datetime | None = None
+    path: str = ""
 
     def as_record(self) -> dict[str, Any]:
         taken_at = _write_time(self.newest_verified_at) if self.newest_verified_at else None
-        return {"newest_copy": self.newest_copy, "newest_verified_at": taken_at}
+        return {"newest_copy": self.newest_copy, "newest_verified_at": taken_at, "path": self.path}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> KeptCopies:
         taken_at = record["newest_verified_at"]
-        return cls(record["newest_copy"], datetime.fromisoformat(taken_at) if taken_at else None)
+        return cls(
+            record["newest_copy"], datetime.fromisoformat(taken_at) if taken_at else None, record.get("path", "")
+        )
 
 
-def find_kept_copies(catalog: Iterable[CatalogEntry]) -> KeptCopies:
-    """The newest copy of a catalog, and when its newest verified one was taken."""
+def find_kept_copies(path: str, catalog: Iterable[CatalogEntry]) -> KeptCopies:
+    """The newest copy of the catalog of a place, and when its newest verified one was taken."""
     entries = [entry for entry in catalog if entry.taken_at is not None]
     newest = max(entries, key=lambda entry: entry.copy_id, default=None)
     verified = [entry.taken_at for entry in entries if entry.level is Level.VERIFIED and entry.taken_at]
-    return KeptCopies(newest.copy_id if newest else "", max(verified, default=None))
+    return KeptCopies(newest.copy_id if newest else "", max(verified, default=None), path)
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,10 @@ class RuleStatus:
     kept: KeptCopies = KeptCopies()
     block: Block | None = None
 
+    def find_kept(self, rule: Rule) -> KeptCopies:
+        """What lies in the rule's present place; nothing where the last run looked into a former one."""
+        return self.kept if self.kept.path == rule.place.path else KeptCopies()
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -143,7 +151,7 @@ def show(rule: Rule, status: RuleStatus, now: datetime) -> Shown:
         return Shown("blocked", f"{status.block.code}: {status.block.message}", status.block.hint)
     hours = hours_overdue(rule, status, now)
     if hours > 0:
-        since = status.kept.newest_verified_at
+        since = status.find_kept(rule).newest_verified_at
         newest = (
             f"The newest verified copy is of {since:%d %b %Y %H:%M} UTC; a newer one"
             if since
@@ -162,7 +170,7 @@ def hours_overdue(rule: Rule, status: RuleStatus, now: datetime) -> float:
     """
     if rule.state is not RuleState.ACTIVE or rule.cycle.kind == "manual":
         return 0.0
-    since = max(status.kept.newest_verified_at or rule.created_at, rule.watched_since or rule.created_at)
+    since = max(status.find_kept(rule).newest_verified_at or rule.created_at, rule.watched_since or rule.created_at)
     age = now - since
     if age <= SOURCE_INTERVAL + OVERDUE_MARGIN:
         return 0.0  # no cycle is shorter than no time at all, so this holds for every one, and most rules end here
@@ -206,18 +214,34 @@ POSTPONING = frozenset({"InstanceNotFound", "InstanceNotAvailable"})
 INSTANCE_BLOCKS = POSTPONING | {"BackupsDisabled"}
 """The blocks that the instance's own state tells, so that reconciling can see that they are over."""
 
+RETRIED_BLOCKS = frozenset({"VaultDenied", "SourceDenied", "RunDidNotStart"})
+"""The blocks whose end only a run can find out, so that reconciling starts one every few hours."""
+
 PROBED_BLOCKS = frozenset({"VaultUnavailable", "VaultRefused"})
 """The blocks whose end reconciling can find out by asking the vault."""
 
 
-def missed_fire(rule: Rule, status: RuleStatus, now: datetime) -> bool:
-    """True when the rule should have fired a while ago and no run has begun since."""
-    if rule.state is not RuleState.ACTIVE:
+def missed_fire(rule: Rule, status: RuleStatus, now: datetime, scheduled_since: datetime | None) -> bool:
+    """True when the rule should have fired a while ago, its schedule being as it is, and no run has begun since."""
+    if rule.state is not RuleState.ACTIVE or scheduled_since is None:
         return False
-    watched_since = rule.watched_since or rule.created_at
-    since = max(status.last_run.started_at, watched_since) if status.last_run else watched_since
+    last = status.last_run
+    if last is not None and last.state is RunState.GOING and now - last.started_at < LONGEST_RUN:
+        return False  # it may have kept a later one from beginning
+    since = max(scheduled_since, rule.watched_since or rule.created_at, *([last.started_at] if last else []))
     due = next(rule.cycle.fire_times(since), None)
     return due is not None and due < now - START_MARGIN
+
+
+def block_for_missed_start(rule: Rule) -> Block:
+    """What a rule is told whose timer fired without a run beginning."""
+    return Block(
+        "RunDidNotStart",
+        f"The timer of {rule.name} was due to start a run, and none has begun.",
+        "Another one is started by reconciling. If this stays, look at the log of the rule's function: its role may "
+        "lack a permission, or its start fails.",
+        owes_run=True,
+    )
 
 
 def owe_run(block: Block) -> Block:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from rdbkeeper.domain.errors import RdbkeeperError, RequestError
+from rdbkeeper.domain.errors import RdbkeeperError, RequestError, unexpected
 from rdbkeeper.entry.requests import (
     Command,
     CreateManyRules,
@@ -33,16 +33,16 @@ from rdbkeeper.ports import Journal, Record
 
 
 def answer(journal: Journal, serve: Callable[[], Record]) -> Record:
-    """The result of `serve`, or `{"error": {code, message, hint, field}}` for an error of rdbkeeper's own.
-
-    Anything else is a defect: it leaves the function as an error, with its stack trace in the log.
-    """
+    """The result of `serve`, or `{"error": {code, message, hint, field}}`; a defect is told like any other error."""
     try:
         return serve()
     except RdbkeeperError as error:
         write = journal.info if isinstance(error, RequestError) else journal.error
         write("RequestRefused", str(error), reason=error.code)
         return {"error": {"field": "", **error.as_record()}}
+    except Exception as error:  # noqa: BLE001 - whoever asked is told by a code and a hint; the log has the rest
+        journal.exception("UnexpectedError", f"Serving a request: {type(error).__name__}")
+        return {"error": {"field": "", **unexpected("Serving the request", error).as_record()}}
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class RuleActions:
         match command:
             case CreateRule(rule):
                 return self.register.create(rule)
-            case CreateManyRules(wanted):
-                return self.register.create_many(wanted, seconds_left)
+            case CreateManyRules(wanted, wait_s):
+                return self.register.create_many(wanted, wait_s, seconds_left)
             case UpdateRule(name, revision, edit):
                 return self.register.update(name, revision, edit)
             case PauseRule(name):

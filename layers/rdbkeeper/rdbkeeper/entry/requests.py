@@ -13,6 +13,9 @@ from rdbkeeper.entry.json_object import JsonObject
 from rdbkeeper.entry.rule_fields import read_edit, read_many, read_rule
 
 LARGEST_PAGE = 200
+# The AWS CLI and `sam remote invoke` wait a minute for an answer, and then send the request again.
+WAIT_S = 45
+LONGEST_WAIT_S = 780  # what a function's 15 minutes leave for what was begun last
 RULES_PER_PAGE = 100
 RUNS_PER_PAGE = 20
 # With a rule's name of 31 characters it fits into an execution's name ("Invoke" in the Lambda API reference: 64).
@@ -32,6 +35,7 @@ class CreateManyRules:
     """Register a rule for each of several instances; each by its name, with what is wrong with it where it is."""
 
     wanted: tuple[tuple[str, Rule | RdbkeeperError], ...]
+    wait_s: int
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,8 @@ def _create(request: JsonObject, now: datetime) -> Command:
 
 
 def _create_many(request: JsonObject, now: datetime) -> Command:
-    return CreateManyRules(tuple(read_many(request.child("rule"), request.texts("instances"), now)))
+    wanted = tuple(read_many(request.child("rule"), request.texts("instances"), now))
+    return CreateManyRules(wanted, request.number("wait_s", 1, LONGEST_WAIT_S, WAIT_S))
 
 
 def _get(request: JsonObject, _: datetime) -> Command:

@@ -46,6 +46,16 @@ def find_stack_event(event: object) -> StackEvent | None:
     )
 
 
+def check_is_our_stack(event: StackEvent, stack_id: str) -> None:
+    """Raise InvalidRequest for an event of another stack: it may come from anybody who can call the function."""
+    if event.stack_id != stack_id:
+        raise InvalidRequest(
+            "The request claims to come from CloudFormation and names another stack.",
+            field="StackId",
+            hint="Nothing is done, and nobody is answered.",
+        )
+
+
 def serve_stack_event(
     event: StackEvent, reconcile: Callable[[], Reconcile], journal: Journal, send: Callable[[str, Record], None]
 ) -> Record:

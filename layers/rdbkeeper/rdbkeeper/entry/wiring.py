@@ -35,6 +35,9 @@ _CONFIG = Config(
     s3={"payload_signing_enabled": False},
 )
 
+# A thousand rules meet the rates of Lambda's and CloudWatch's control planes; botocore then slows down by itself.
+_PATIENT = _CONFIG.merge(Config(retries={"mode": "adaptive", "total_max_attempts": 8}))
+
 Client = Callable[[str], Any]
 
 # It tells where it found credentials and endpoints at every start, before a journal can be made.
@@ -45,6 +48,12 @@ logging.getLogger("botocore").setLevel(logging.WARNING)
 def client(service: str) -> Any:
     """The client of a service, made when it is first needed and kept while the sandbox lives."""
     return boto3.client(service, config=_CONFIG)
+
+
+@cache
+def patient_client(service: str) -> Any:
+    """A client for what changes many rules one after the other: it keeps to the pace that the service asks for."""
+    return boto3.client(service, config=_PATIENT)
 
 
 class AwsAdapters:
@@ -110,13 +119,13 @@ def run_context(
     )
 
 
-def rules(settings: ManageSettings, journal: Journal, client: Client = client) -> RulesContext:
+def rules(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> RulesContext:
     """What a person does with rules, over AWS."""
     work = fleet_work(settings, journal, client)
     return RulesContext(work.rules, work.runs, work, work.adapters, journal, work.clock)
 
 
-def fleet_work(settings: ManageSettings, journal: Journal, client: Client = client) -> FleetWork:
+def fleet_work(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> FleetWork:
     """What makes the fleet follow the rules, over AWS."""
     from rdbkeeper.aws.fleet import AwsFleet
 

@@ -3,90 +3,146 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import RdbkeeperError, VaultError
+from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.rule import Rule, RuleState
-from rdbkeeper.domain.status import INSTANCE_BLOCKS, PROBED_BLOCKS, Block, RuleStatus, RunReport, find_instance_block
+from rdbkeeper.domain.status import (
+    INSTANCE_BLOCKS,
+    PROBED_BLOCKS,
+    RETRIED_BLOCKS,
+    Block,
+    RuleStatus,
+    block_for_missed_start,
+    find_instance_block,
+    missed_fire,
+)
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.flows.repairs import RuleResult, tell
+from rdbkeeper.ports import Record
 
 _SETTLED = (RuleState.ACTIVE, RuleState.PAUSED)
+# A run that is denied something fails: often enough to go on soon after it was granted, too rarely to bury the history.
+HOURS_BETWEEN_RETRIES = 6
 
 
-def refresh_blocks(work: FleetWork, rules: Sequence[Rule], statuses: Mapping[str, RuleStatus]) -> list[RuleResult]:
-    """Compare each rule's block with how its instance is now; the instances are listed once for each provider."""
-    results: list[RuleResult] = []
-    settled = [rule for rule in rules if rule.state in _SETTLED]
-    for provider in sorted({rule.provider for rule in settled}):
+@dataclass(frozen=True)
+class RefreshBlocks:
+    """Compares what is on record with how instances, vaults and runs are; `fleet` tells since when rules are timed."""
+
+    work: FleetWork
+    fleet: Fleet
+    is_time_left: Callable[[], bool]
+
+    def refresh(self, rules: Sequence[Rule], statuses: Mapping[str, RuleStatus]) -> list[RuleResult]:
+        """Settle every rule for which something has changed; the instances are listed once for each provider."""
+        results: list[RuleResult] = []
+        settled = [rule for rule in rules if rule.state in _SETTLED]
+        for provider in sorted({rule.provider for rule in settled}):
+            try:
+                instances = {instance.name: instance for instance in self.work.adapters.source(provider).instances()}
+            except RdbkeeperError as error:
+                self.work.journal.error("InstancesUnread", str(error), reason=error.code)
+                results.append(RuleResult("", error=error))
+                continue
+            results += [
+                self._guard(rule, instances)
+                for rule in settled
+                if rule.provider == provider and self._is_open(rule, statuses.get(rule.name, RuleStatus()), instances)
+            ]
+        return results
+
+    def _is_open(self, rule: Rule, status: RuleStatus, instances: Mapping[str, Instance]) -> bool:
+        """Whether there is anything to settle; told from what was read of all rules at once."""
+        found, known = find_instance_block(rule, instances.get(rule.instance)), status.block
+        if (found.code, found.message) != (known.code, known.message) if found and known else found is not known:
+            return True
+        return found is None and self._missed_fire(rule, status)
+
+    def _guard(self, rule: Rule, instances: Mapping[str, Instance]) -> RuleResult:
+        if not self.is_time_left():
+            return RuleResult(rule.name, left=True)
         try:
-            instances = {instance.name: instance for instance in work.adapters.source(provider).instances()}
+            return self._settle(rule.name, instances)
         except RdbkeeperError as error:
-            work.journal.error("InstancesUnread", str(error), reason=error.code)
-            results.append(RuleResult(f"every rule of {provider}", error=error))
-            continue
-        for rule in settled:
-            if rule.provider == provider:
-                results += _refresh(work, rule, statuses.get(rule.name, RuleStatus()).block, instances)
-    return results
+            self.work.journal.bind(rule=rule.name).error("BlockUnsettled", str(error), reason=error.code)
+            return RuleResult(rule.name, error=error)
 
+    def _settle(self, rule_name: str, instances: Mapping[str, Instance]) -> RuleResult:
+        """Block a rule or let it go on, as it is now: a run or a person may have changed it since all were read."""
+        rule, status = self.work.rules.find_rule(rule_name), self.work.rules.find_status(rule_name)
+        known = status.block
+        if rule is None or rule.state not in _SETTLED:
+            return RuleResult(rule_name)
+        found = find_instance_block(rule, instances.get(rule.instance))
+        if found is not None:
+            if known is not None and (known.code, known.message) == (found.code, found.message):
+                return RuleResult(rule_name)
+            return self._block(rule, replace(found, owes_run=known.owes_run if known else False))
+        if known is None:
+            return self._catch_up_missed_start(rule, status)
+        if known.code in RETRIED_BLOCKS:
+            return self._retry(rule, status, known)
+        return self._unblock(rule, status, known) if self._is_over(rule, known) else RuleResult(rule_name)
 
-def _refresh(work: FleetWork, rule: Rule, known: Block | None, instances: Mapping[str, Instance]) -> list[RuleResult]:
-    found = find_instance_block(rule, instances.get(rule.instance))
-    if (found.code if found else None) == (known.code if known else None):
-        return []
-    try:
-        return _settle(work, rule.name, instances)
-    except RdbkeeperError as error:
-        work.journal.bind(rule=rule.name).error("BlockUnsettled", str(error), reason=error.code)
-        return [RuleResult(rule.name, error=error)]
+    # ----------------------------------------------------------------- block
 
+    def _block(self, rule: Rule, block: Block) -> RuleResult:
+        self.work.rules.record_block(rule.name, block)
+        journal = self.work.journal.bind(rule=rule.name)
+        journal.warning("RuleBlocked", f"{block.message} Hint: {block.hint}", reason=block.code)
+        return RuleResult(rule.name, reports=(tell(rule.name, rule.instance, "RuleBlocked", block.message),))
 
-def _settle(work: FleetWork, rule_name: str, instances: Mapping[str, Instance]) -> list[RuleResult]:
-    """Block a rule or let it go on, as it is now: a run or a person may have changed it since all rules were read."""
-    rule, status = work.rules.find_rule(rule_name), work.rules.find_status(rule_name)
-    known = status.block
-    if rule is None or rule.state not in _SETTLED:
-        return []
-    found = find_instance_block(rule, instances.get(rule.instance))
-    if found is not None and (known is None or known.code != found.code):
-        return [_block(work, rule, replace(found, owes_run=known.owes_run if known else False))]
-    if found is None and known is not None and _is_over(work, rule, known):
-        return [_unblock(work, rule, known, status.last_run)]
-    return []
+    def _missed_fire(self, rule: Rule, status: RuleStatus) -> bool:
+        return missed_fire(rule, status, self.work.clock.now(), self.fleet.scheduled_since(rule.name))
 
+    def _catch_up_missed_start(self, rule: Rule, status: RuleStatus) -> RuleResult:
+        """Start the run that did not begin when it was due. The rule counts as blocked until one does begin."""
+        if not self._missed_fire(rule, status):
+            return RuleResult(rule.name)
+        self._block(rule, block_for_missed_start(rule))
+        return self._start(rule, status, "RunCaughtUp", "The run that did not begin when it was due is started.")
 
-def _is_over(work: FleetWork, rule: Rule, known: Block) -> bool:
-    """Whether a block's cause is gone. A missing permission is the run's own, so only a run can tell."""
-    if known.code in INSTANCE_BLOCKS:
+    def _is_over(self, rule: Rule, known: Block) -> bool:
+        """Whether a block's cause is gone, as far as it can be told without a run."""
+        if known.code in INSTANCE_BLOCKS:
+            return True
+        if known.code not in PROBED_BLOCKS:
+            return False
+        try:
+            self.work.adapters.vault(rule.vault).catalog(rule.place.path)
+        except VaultError:
+            return False
         return True
-    if known.code not in PROBED_BLOCKS:
-        return False
-    try:
-        work.adapters.vault(rule.vault).catalog(rule.place.path)
-    except VaultError:
-        return False
-    return True
 
+    # --------------------------------------------------------------- unblock
 
-def _block(work: FleetWork, rule: Rule, block: Block) -> RuleResult:
-    work.rules.record_block(rule.name, block)
-    work.journal.bind(rule=rule.name).warning("RuleBlocked", f"{block.message} Hint: {block.hint}", reason=block.code)
-    return RuleResult(rule.name, reports=(tell(rule.name, rule.instance, "RuleBlocked", block.message),))
+    def _unblock(self, rule: Rule, status: RuleStatus, known: Block) -> RuleResult:
+        """Let the rule go on, and start the run that was put off meanwhile."""
+        told = tell(rule.name, rule.instance, "RuleUnblocked", f"What blocked it is gone: {known.code}.")
+        started: tuple[Record, ...] = ()
+        if known.owes_run and rule.state is RuleState.ACTIVE:
+            started = self._start(rule, status, "RunCaughtUp", "The run that was put off is started.").repairs
+        self.work.rules.record_block(rule.name, None)
+        self.work.journal.bind(rule=rule.name).warning(told["code"], told["reason"])
+        return RuleResult(rule.name, repairs=(told, *started))
 
+    def _retry(self, rule: Rule, status: RuleStatus, known: Block) -> RuleResult:
+        """Start a run to find out whether it is let through by now; it clears the block itself."""
+        now = self.work.clock.now()
+        due = now.hour % HOURS_BETWEEN_RETRIES == 0
+        if not (due and known.owes_run and rule.state is RuleState.ACTIVE and rule.cycle.kind != "manual"):
+            return RuleResult(rule.name)
+        reason = f"A run is started to see whether {known.code} is over."
+        return self._start(rule, status, "RunRetried", reason, hour=f"{now:%Y%m%dT%H}")
 
-def _unblock(work: FleetWork, rule: Rule, known: Block, last_run: RunReport | None) -> RuleResult:
-    """Let the rule go on, and start the run that was put off meanwhile."""
-    told = [tell(rule.name, rule.instance, "RuleUnblocked", f"What blocked it is gone: {known.code}.")]
-    if known.owes_run and rule.state is RuleState.ACTIVE:
-        # Named after the run that was put off: repeated, this starts no second one, and another time another.
-        put_off = last_run.run if last_run else work.clock.now().isoformat()
-        owed = hashlib.sha256(put_off.encode()).hexdigest()[:16]
-        work.services.start_run(rule.name, f"{rule.name}-owed-{owed}")
-        told.append(tell(rule.name, rule.instance, "RunCaughtUp", "The run that was put off is started."))
-    work.rules.record_block(rule.name, None)
-    for record in told:
-        work.journal.bind(rule=rule.name).warning(record["code"], record["reason"])
-    return RuleResult(rule.name, repairs=tuple(told))
+    def _start(self, rule: Rule, status: RuleStatus, code: str, reason: str, hour: str = "") -> RuleResult:
+        # Named after the run before it: repeated, this starts no second one.
+        last = status.last_run.run if status.last_run else ""
+        name = hashlib.sha256(f"{last} {hour}".encode()).hexdigest()[:16]
+        self.work.services.start_run(rule.name, f"{rule.name}-owed-{name}")
+        self.work.journal.bind(rule=rule.name).warning(code, reason)
+        return RuleResult(rule.name, repairs=(tell(rule.name, rule.instance, code, reason),))

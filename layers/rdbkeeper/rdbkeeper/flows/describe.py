@@ -23,7 +23,7 @@ def summarize_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
 
 
 def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) -> Record:
-    kept = status.kept
+    kept = status.find_kept(rule)
     return {
         **rule.as_record(),
         **show(rule, status, now).as_record(),

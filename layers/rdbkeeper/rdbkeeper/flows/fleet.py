@@ -50,17 +50,21 @@ class FleetWork:
         """Make the fleet equal one rule's row as it is now; returns what is there for it.
 
         Looks again after each round, so that a change of the row meanwhile, or a lost answer, is found. Raises
-        FleetError, and NotOurs when a stranger's thing lies under a name that the rule needs.
+        FleetError, and NotOurs when a stranger's thing lies under a name that the rule needs; asked of what was there
+        before alone, since the tags of what was made just now may take a while to be shown.
         """
         fleet = self.services.look_closely(rule_name)
+        made_something = False
         for _ in range(MOST_ROUNDS):
             rule = self.rules.find_rule(rule_name)
             changes = plan(self._registry(rule_name, rule), self.services.prototype(), fleet)
-            if rule is not None and rule.state is not RuleState.DELETING:
+            if not made_something and rule is not None and rule.state is not RuleState.DELETING:
                 _refuse_strangers(changes)
-            done = [change for change in changes if self.apply(change)]
+            # An old version may be wanted by a run that was accepted this very second: reconciling removes it later.
+            done = [change for change in changes if not isinstance(change, RemoveVersion) and self.apply(change)]
             if not done:
                 break
+            made_something = True
             fleet = self.services.look_closely(rule_name)
         else:
             self.journal.bind(rule=rule_name).warning(
@@ -95,12 +99,13 @@ class FleetWork:
             return 0
 
     def _registry(self, rule_name: str, rule: Rule | None) -> Registry:
+        now = self.clock.now()
         if self.rules.fleet_has_ended():
-            return Registry((), {}, frozenset({rule_name}))  # its stack goes, so nothing is made for it any more
+            return Registry((), now, {}, frozenset({rule_name}))  # its stack goes, so nothing is made for it any more
         if rule is not None:
-            return Registry((rule,), {rule_name: self.rules.find_sent_schedules(rule_name)})
+            return Registry((rule,), now, {rule_name: self.rules.find_sent_schedules(rule_name)})
         deleted = self.rules.find_deletion(rule_name) is not None
-        return Registry((), {}, frozenset({rule_name} if deleted else ()))
+        return Registry((), now, {}, frozenset({rule_name} if deleted else ()))
 
     def _describe(self, rule_name: str, fleet: Fleet) -> Record:
         function = fleet.functions.get(self.stack.function_name(rule_name))

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from rdbkeeper.domain.errors import RdbkeeperError, RuleBusy
+from rdbkeeper.domain.errors import RdbkeeperError, RuleBusy, TableError, unexpected
 from rdbkeeper.domain.fleet.changes import Change, LeaveAlone
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.fleet.plan import Registry, needs_closer_look, plan, plan_end
 from rdbkeeper.domain.metrics import HOURS_OVERDUE, RECONCILED, rule_dimensions, stack_dimensions
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RuleStatus, hours_overdue, missed_fire
-from rdbkeeper.flows.blocks import refresh_blocks
+from rdbkeeper.flows.blocks import RefreshBlocks
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, names_of, tell
 from rdbkeeper.flows.uploads import give_up_uploads
@@ -44,17 +44,18 @@ class Reconcile:
         """
         if self.work.rules.fleet_has_ended():
             return self._refuse_after_the_end()
-        # The fleet before the rules: what is made in between belongs to a rule that is read, and is no stray.
-        fleet = self.work.services.observe()
         rules, statuses = self.work.rules.rules(), self.work.rules.statuses()
         if not dry_run:
             self._measure(rules, statuses)
+        fleet = self.work.services.observe()
+        # Once more after the fleet: what was made in between belongs to a rule that is read, and is no stray.
+        rules = self.work.rules.rules()
         changes = self._plan(rules, self._look_closer(rules, statuses, fleet, closely=closely))
         if dry_run:
             return {"checked": len(rules), "would_change": [change.as_record() for change in changes[:MOST_TOLD]]}
         results = self._work_through(changes, partial(self._apply, {rule.name: rule for rule in rules}))
-        results += self._finish_all(rules, names_of(results))
-        results += refresh_blocks(self.work, rules, statuses)
+        results += self._finish_all(rules, results)
+        results += RefreshBlocks(self.work, fleet, self._is_time_left).refresh(rules, statuses)
         answer = describe_results(len(rules), results)
         self.work.journal.measure(RECONCILED, 1, stack_dimensions(self.work.stack.stack))
         self.work.journal.info("Reconciled", answer["line"])
@@ -65,15 +66,28 @@ class Reconcile:
 
         It goes on record first: a reconciling that is going, or still to come, must not make anything again.
         """
-        self.work.rules.record_fleet_end(ended=True)
+        self._record_end()
         results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
-        for rule in self.work.rules.rules():
-            vault = self.work.adapters.vault(rule.vault)
-            uploads = self.work.runs.remembered_uploads(rule.name)
-            give_up_uploads(rule, uploads, vault, self.work.runs, self.work.journal)
+        self._give_up_uploads()
         answer = describe_results(len(results), results)
         self.work.journal.info("FleetEnded", answer["line"])
         return answer
+
+    def _record_end(self) -> None:
+        try:
+            self.work.rules.record_fleet_end(ended=True)
+        except TableError as error:  # perhaps it was removed by hand; the fleet is found by its tags alone
+            self.work.journal.error("EndNotOnRecord", str(error), reason=error.code)
+
+    def _give_up_uploads(self) -> None:
+        """Abort what the stopped runs had open; the bucket's lifecycle rule stands behind it."""
+        try:
+            for rule in self.work.rules.rules():
+                vault = self.work.adapters.vault(rule.vault)
+                uploads = self.work.runs.remembered_uploads(rule.name)
+                give_up_uploads(rule, uploads, vault, self.work.runs, self.work.journal)
+        except TableError as error:
+            self.work.journal.error("UploadsLeft", str(error), reason=error.code)
 
     def begin(self) -> Record:
         """Reconcile for the stack that is there by now, whatever was on record of its end."""
@@ -87,7 +101,7 @@ class Reconcile:
     # ------------------------------------------------------------------ look
 
     def _measure(self, rules: Sequence[Rule], statuses: Mapping[str, RuleStatus]) -> None:
-        """Tell how overdue each rule is, before anything that takes long: its alarm counts silence as overdue."""
+        """Tell how overdue each rule is, before anything that takes long or fails: alarms count silence as overdue."""
         now = self.work.clock.now()
         for rule in rules:
             hours = hours_overdue(rule, statuses.get(rule.name, RuleStatus()), now)
@@ -106,14 +120,17 @@ class Reconcile:
             for rule in rules
             if closely
             or needs_closer_look(rule, self.work.stack, fleet)
-            or missed_fire(rule, statuses.get(rule.name, RuleStatus()), now)
+            or missed_fire(rule, statuses.get(rule.name, RuleStatus()), now, fleet.scheduled_since(rule.name))
         ]
         with ThreadPoolExecutor(AT_ONCE) as workers:
-            return fleet.seen_closer(*filter(None, workers.map(self._look_at, open_questions)))
+            looks = list(workers.map(self._look_at, open_questions))
+        looked_at = {rule.name: look for rule, look in zip(open_questions, looks, strict=True) if look is not None}
+        names = {name for rule_name in looked_at for name in self.work.stack.names(rule_name)}
+        return fleet.seen_closer(names, list(looked_at.values()))
 
     def _look_at(self, rule: Rule) -> Fleet | None:
         """One rule's part of the fleet; None, which leaves it as the listing showed it, when it cannot be read."""
-        if self.seconds_left() < RESERVE_S:
+        if not self._is_time_left():
             return None
         try:
             return self.work.services.look_closely(rule.name)
@@ -122,9 +139,14 @@ class Reconcile:
             return None
 
     def _plan(self, rules: Sequence[Rule], fleet: Fleet) -> list[Change]:
-        table = self.work.rules
-        registry = Registry(tuple(rules), table.sent_schedules(), frozenset(table.deletions()))
-        return plan(registry, self.work.services.prototype(), fleet)
+        table, now = self.work.rules, self.work.clock.now()
+        registry = Registry(tuple(rules), now, table.sent_schedules(), frozenset(table.deletions()))
+        being_made = {rule.name for rule in rules if rule.is_being_made(now)}
+        changes = plan(registry, self.work.services.prototype(), fleet)
+        return [change for change in changes if change.rule not in being_made]
+
+    def _is_time_left(self) -> bool:
+        return self.seconds_left() >= RESERVE_S
 
     # ----------------------------------------------------------------- apply
 
@@ -137,12 +159,15 @@ class Reconcile:
 
     def _guard(self, name: str, work_on: Callable[[], RuleResult]) -> RuleResult:
         """One rule's result, whatever it meets; nothing is begun when time is over."""
-        if self.seconds_left() < RESERVE_S:
+        if not self._is_time_left():
             return RuleResult(name, left=True)
         try:
             result = work_on()
         except RdbkeeperError as error:
             result = RuleResult(name, error=error)
+        except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not take the others with it
+            self.work.journal.bind(rule=name).exception("UnexpectedError", f"{name}: {type(error).__name__}")
+            result = RuleResult(name, error=unexpected(f"Reconciling the rule {name}", error))
         if result.error is not None:
             self.work.journal.bind(rule=name).error("RepairFailed", f"{name}: {result.error}", reason=result.error.code)
         return result
@@ -176,12 +201,21 @@ class Reconcile:
 
     # ---------------------------------------------------------------- finish
 
-    def _finish_all(self, rules: Sequence[Rule], unsettled: set[str]) -> list[RuleResult]:
-        """Finish the creates and deletes that were cut off, where the fleet has come that far."""
+    def _finish_all(self, rules: Sequence[Rule], results: Sequence[RuleResult]) -> list[RuleResult]:
+        """Finish the creates and deletes that were cut off, where the fleet has come that far.
+
+        For a create it has not while something stands in its way that is left alone.
+        """
+        unsettled = names_of(results)
+        waiting = {
+            RuleState.CREATING: unsettled | {result.rule for result in results if result.reports},
+            RuleState.DELETING: unsettled,
+        }
+        now = self.work.clock.now()
         return [
             self._guard(rule.name, partial(self._finish, rule))
             for rule in rules
-            if rule.state in (RuleState.CREATING, RuleState.DELETING) and rule.name not in unsettled
+            if rule.state in waiting and rule.name not in waiting[rule.state] and not rule.is_being_made(now)
         ]
 
     def _finish(self, rule: Rule) -> RuleResult:

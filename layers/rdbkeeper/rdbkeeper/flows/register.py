@@ -14,19 +14,28 @@ from rdbkeeper.domain.errors import (
     RdbkeeperError,
     RevisionStale,
     RuleBusy,
-    RuleNotFound,
+    RuleNotReady,
+    unexpected,
 )
 from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState, check_place_is_free
 from rdbkeeper.flows.describe import describe_rule
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.ports import Record
 
-# How often people who take places in the same second may get in each other's way before one is told.
-TRIES_TO_REGISTER = 5
+# People who take places in the same second get in each other's way; after so many tries one is told.
+PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 # Making functions is waiting for Lambda; more at once would meet its 15 control-plane requests a second.
 MADE_AT_ONCE = 4
 # Making one function took less than this wherever it was tried; nothing is begun that might not end in time.
 RESERVE_S = 120.0
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A rule's row that is there, and whether this request put it."""
+
+    rule: Rule
+    is_ours: bool
 
 
 @dataclass(frozen=True)
@@ -45,9 +54,14 @@ class RegisterRules:
         return self._make(self._begin(rule))
 
     def create_many(
-        self, wanted: Sequence[tuple[str, Rule | RdbkeeperError]], seconds_left: Callable[[], float]
+        self, wanted: Sequence[tuple[str, Rule | RdbkeeperError]], wait_s: int, seconds_left: Callable[[], float]
     ) -> Record:
-        """Create each rule for itself; the answer says which were made, and why the others were not."""
+        """Create each rule for itself; the answer says which were made, and why the others were not.
+
+        None is begun any more after `wait_s` seconds: whoever asked may not wait for longer.
+        """
+        clock = self.context.clock
+        deadline = clock.monotonic() + wait_s
         one_at_a_time = Lock()  # places are taken one after the other; what takes time, the making, runs side by side
 
         def create(item: tuple[str, Rule | RdbkeeperError]) -> Record:
@@ -55,28 +69,34 @@ class RegisterRules:
             try:
                 if isinstance(rule, RdbkeeperError):
                     raise rule
-                if seconds_left() < RESERVE_S:
+                if clock.monotonic() > deadline or seconds_left() < RESERVE_S:
                     raise OutOfTime(
-                        f"The rule {name} was not begun, because making the others took too long.",
-                        hint="Send the same request again: what was made stays, and it goes on with the rest.",
+                        f"The rule {name} was not begun, because making the others took {wait_s} s.",
+                        hint="Send the same request again: what was made stays, and it goes on with the rest. Or give "
+                        "it a longer `wait_s`, and a caller that waits as long.",
                     )
                 with one_at_a_time:
                     begun = self._begin(rule)
                 return {"name": name, **self._make(begun)}
             except RdbkeeperError as error:
                 return {"name": name, "error": {"field": "", **error.as_record()}}
+            except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not hide the others
+                self.context.journal.bind(rule=name).exception("UnexpectedError", f"{name}: {type(error).__name__}")
+                return {"name": name, "error": {"field": "", **unexpected(f"Making {name}", error).as_record()}}
 
         with ThreadPoolExecutor(MADE_AT_ONCE) as workers:
             results = list(workers.map(create, wanted))
         failed = sum("error" in result for result in results)
         return {"results": results, "created": len(results) - failed, "failed": failed}
 
-    def _begin(self, rule: Rule) -> Rule:
+    def _begin(self, rule: Rule) -> _Begun:
         """The rule's row, put now or by an earlier request of the same wish."""
         context, stack = self.context, self.context.fleet.stack
         existing = context.rules.find_rule(rule.name)
         if existing is not None:
-            return _take_up(existing, rule)
+            return _Begun(_take_up(existing, rule), is_ours=False)
+        if context.rules.fleet_has_ended():
+            raise RuleNotReady(f"The stack {stack.stack} is being deleted.", hint="Deploy it again first.")
         rule.cycle.get_next_fire_times(context.clock.now(), 1)
         stack.check_function_name(rule.name)
         stack.check_role(rule.role)
@@ -90,29 +110,34 @@ class RegisterRules:
             )
         return self._register(rule)
 
-    def _register(self, rule: Rule) -> Rule:
+    def _register(self, rule: Rule) -> _Begun:
         """Put the rule's row, unless its name or place is taken."""
         rules = self.context.rules
-        for _ in range(TRIES_TO_REGISTER):
+        for pause_s in PAUSES_S:
             revision = rules.registry_revision()
             others = rules.rules()
             existing = next((other for other in others if other.name == rule.name), None)
             if existing is not None:
-                return _take_up(existing, rule)
+                return _Begun(_take_up(existing, rule), is_ours=False)
             check_place_is_free(rule, others)
             try:
                 rules.create_rule(rule, revision)
             except (RuleBusy, NameTaken):
+                self.context.pause(pause_s)
                 continue
-            return rule
+            return _Begun(rule, is_ours=True)
         raise RuleBusy("Others are registering rules at this moment.", hint="Send the request again.")
 
-    def _make(self, rule: Rule) -> Record:
-        """Make what a registered rule runs on, and mark it as active."""
+    def _make(self, begun: _Begun) -> Record:
+        """Make what a registered rule runs on, and mark it as active.
+
+        Only who put the row undoes it: whoever took it up would take down what the first is making.
+        """
+        rule = begun.rule
         try:
             made = self.context.fleet.follow(rule.name)
         except RdbkeeperError as error:
-            if rule.state is RuleState.CREATING:
+            if begun.is_ours:
                 self._undo_create(rule, error)
             raise
         active = self._activate(rule) if rule.state is RuleState.CREATING else rule
@@ -164,7 +189,8 @@ class RegisterRules:
             raise _stale(rule, revision)
         if edited.cycle != rule.cycle:
             edited.cycle.get_next_fire_times(context.clock.now(), 1)
-        context.fleet.stack.check_role(edited.role)
+        if edited.role != rule.role:
+            context.fleet.stack.check_role(edited.role)
         if (edited.provider, edited.instance) != (rule.provider, rule.instance):
             context.check_instance(edited)
         return self._change(rule, edited, "RuleUpdated", f"The rule {name} is at revision {edited.revision}.")
@@ -178,7 +204,7 @@ class RegisterRules:
         return self._set_state(name, RuleState.ACTIVE, "RuleResumed", f"The rule {name} is active again.")
 
     def _set_state(self, name: str, state: RuleState, code: str, message: str) -> Record:
-        for _ in range(TRIES_TO_REGISTER):
+        for pause_s in PAUSES_S:
             rule = self.context.get_settled_rule(name)
             if rule.state is state:
                 return self._answer(rule, self.context.fleet.follow(name))
@@ -187,7 +213,8 @@ class RegisterRules:
             try:
                 return self._change(rule, changed, code, message)
             except RevisionStale:
-                continue  # whoever pauses or resumes a rule means it as it is, whatever somebody else just changed
+                # Whoever pauses or resumes a rule means it as it is, whatever somebody else just changed.
+                self.context.pause(pause_s)
         raise RuleBusy(f"Others are changing the rule {name} at this moment.", hint="Send the request again.")
 
     def _change(self, before: Rule, after: Rule, code: str, message: str) -> Record:
@@ -204,7 +231,7 @@ class RegisterRules:
     def _put(self, before: Rule, after: Rule) -> None:
         """Put a row in place of the one that was read. Raises RevisionStale, PlaceTaken."""
         rules = self.context.rules
-        for _ in range(TRIES_TO_REGISTER):
+        for pause_s in PAUSES_S:
             registry = None
             if after.place != before.place:
                 registry = rules.registry_revision()
@@ -215,7 +242,9 @@ class RegisterRules:
                 there = self.context.get_rule(before.name)
                 if there.revision != before.revision:
                     raise _stale(there, before.revision) from None
-                continue  # somebody took another place meanwhile: look again whether ours is free
+                # Somebody took another place meanwhile: look again whether ours is free.
+                self.context.pause(pause_s)
+                continue
             return
         raise RuleBusy("Others are registering rules at this moment.", hint="Send the request again.")
 
@@ -238,23 +267,33 @@ class RegisterRules:
         The same request again gives the same result. One that fails halfway stays on record and is finished by
         reconciling, or by sending it again.
         """
-        rules = self.context.rules
-        rule = rules.find_rule(name)
-        if rule is None:
-            deletion = rules.find_deletion(name)
+        deleting = self._mark_as_deleted(name)
+        if deleting is None:
+            deletion = self.context.rules.find_deletion(name)
             if deletion is None:
-                raise RuleNotFound(
-                    f"There is no rule {name}.", field="name", hint="The action `list` shows the rules that there are."
-                )
+                self.context.get_rule(name)  # raises RuleNotFound
+                raise RuleBusy(f"The rule {name} was made at this moment.", hint="Send the request again.")
             self.context.fleet.follow(name)
             return deletion
-        if rule.state is not RuleState.DELETING:
-            deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
-            rules.replace_rule(deleting, rule.revision)
-            rule = deleting
-        deletion = self.context.fleet.finish_deletion(rule)
-        self._log(rule, "RuleDeleted", f"The rule {name} is deleted; its copies stay.")
+        deletion = self.context.fleet.finish_deletion(deleting)
+        self._log(deleting, "RuleDeleted", f"The rule {name} is deleted; its copies stay.")
         return deletion
+
+    def _mark_as_deleted(self, name: str) -> Rule | None:
+        """The rule's row, marked by now, whatever somebody else just changed in it; None when there is none."""
+        rules = self.context.rules
+        for pause_s in PAUSES_S:
+            rule = rules.find_rule(name)
+            if rule is None or rule.state is RuleState.DELETING:
+                return rule
+            deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
+            try:
+                rules.replace_rule(deleting, rule.revision)
+            except RuleBusy:
+                self.context.pause(pause_s)
+                continue
+            return deleting
+        raise RuleBusy(f"Others are changing the rule {name} at this moment.", hint="Send the request again.")
 
     # --------------------------------------------------------------- private
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rdbkeeper.domain.errors import RdbkeeperError, SourceDenied, VaultError
+from rdbkeeper.domain.errors import RdbkeeperError, SourceDenied, VaultDenied, VaultError
 from rdbkeeper.domain.outcome import Outcome, Status, count_statuses, report_line
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RunReport, RunState, find_kept_copies
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Record
+
+DENIALS = frozenset({SourceDenied.__name__, VaultDenied.__name__})
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,16 @@ class ReportStep:
             failed=failed,
             size_bytes=sum(outcome.size_bytes for outcome in outcomes),
         )
+        self._note_what_was_denied(rule, outcomes)
         self._end(began, RunState.FAILED if failed else RunState.SUCCEEDED, line, outcomes, self._find_kept(rule))
         return {"line": line, "failed": failed}
+
+    def _note_what_was_denied(self, rule: Rule, outcomes: Sequence[Outcome]) -> None:
+        """Block the rule when a backup failed for lack of a permission: the next run would fail the same way."""
+        denied = next((outcome for outcome in outcomes if outcome.reason in DENIALS), None)
+        if denied is not None:
+            hint = "Compare the role of the rule's function with the template; a run is tried again every few hours."
+            self.context.rules.record_block(rule.name, Block(denied.reason, denied.detail, hint, owes_run=True))
 
     def end_early(self, began: Record, reason: RdbkeeperError) -> Record:
         """Log that the rule was deleted or edited under its run, which therefore ends."""
@@ -73,7 +83,7 @@ class ReportStep:
     def _find_kept(self, rule: Rule) -> KeptCopies | None:
         """What lies in the rule's place now; None when the vault does not tell, which must not fail what was copied."""
         try:
-            return find_kept_copies(self.context.vault(rule).catalog(rule.place.path))
+            return find_kept_copies(rule.place.path, self.context.vault(rule).catalog(rule.place.path))
         except VaultError as error:
             self.context.journal.warning(
                 "CatalogUnread", f"The copies could not be counted: {error}", reason=error.code

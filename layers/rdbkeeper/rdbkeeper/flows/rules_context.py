@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rdbkeeper.domain.backup import Instance
@@ -14,7 +16,7 @@ from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable
 
 @dataclass(frozen=True)
 class RulesContext:
-    """The ports that actions on rules work with."""
+    """The ports that actions on rules work with; `pause` waits for some seconds."""
 
     rules: RuleTable
     runs: RunTable
@@ -22,6 +24,7 @@ class RulesContext:
     adapters: Adapters
     journal: Journal
     clock: Clock
+    pause: Callable[[float], None] = time.sleep
 
     def get_rule(self, name: str) -> Rule:
         """The rule of that name. Raises RuleNotFound."""

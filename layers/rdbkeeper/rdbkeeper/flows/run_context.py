@@ -13,6 +13,11 @@ from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, RunTable, Source, Upload, Vault
 
 
+def run_id_of(execution: str) -> str:
+    """What logs, history and answers call an execution: the last part of its ARN, which tells no account."""
+    return execution.rsplit("/", 1)[-1]
+
+
 @dataclass(frozen=True)
 class Ticket:
     """One backup to be copied in this run: its copy's id, its own id, and the name of this attempt at its export."""
@@ -42,8 +47,8 @@ class RunContext:
 
     @property
     def run_id(self) -> str:
-        """The run's id as logs, history and answers show it: the last part of its execution's name."""
-        return self.execution.rsplit("/", 1)[-1]
+        """The run's id as logs, history and answers show it."""
+        return run_id_of(self.execution)
 
     def renew_lease(self) -> None:
         """Stay in charge of the rule, at the beginning of each step. Raises LeaseLost."""

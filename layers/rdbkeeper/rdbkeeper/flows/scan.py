@@ -20,8 +20,11 @@ from rdbkeeper.domain.status import (
     find_instance_block,
     owe_run,
 )
-from rdbkeeper.flows.run_context import RunContext, Ticket
+from rdbkeeper.flows.run_context import RunContext, Ticket, run_id_of
 from rdbkeeper.ports import Record
+
+# The run that held the lease is the last one, or close to it.
+RUNS_LOOKED_THROUGH = 20
 
 
 @dataclass
@@ -122,9 +125,20 @@ class ScanStep:
             if not self.context.executions.has_ended(owner):
                 return False
             self.context.journal.warning("LeaseTakenOver", "The run that held the lease has ended without freeing it.")
+            self._close_report_of(owner)
         return self.context.runs.take_lease(
             self.context.rule_name, self.context.execution, owner, self.context.clock.now()
         )
+
+    def _close_report_of(self, execution: str) -> None:
+        """Put down the end of a run that was killed before it could do so itself."""
+        run = run_id_of(execution)
+        page = self.context.runs.history(self.context.rule_name, "", RUNS_LOOKED_THROUGH)
+        for report in page.runs:
+            if report.run == run and report.state is RunState.GOING:
+                line = f"{self.context.rule_name}: the run was stopped or killed before its end"
+                ended = replace(report, state=RunState.FAILED, line=line, ended_at=self.context.clock.now())
+                self.context.runs.record_run(self.context.rule_name, ended)
 
     def _attempt(self, backup: Backup) -> str:
         """A name that no other run and no other backup uses, and that a repeat of this step finds again."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from rdbkeeper.domain.errors import RdbkeeperError, RunIsGoing
+from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.rules_context import RulesContext
+from rdbkeeper.flows.run_context import run_id_of
 from rdbkeeper.ports import Record
 
 
@@ -23,17 +26,18 @@ class StartRuns:
         context = self.context
         rule = context.get_settled_rule(name)
         services = context.fleet.services
-        run_name = f"{name}-{request_id or f'{context.clock.now():%Y%m%dT%H%M%S%f}'}"
+        run_name = self._name_run(rule, request_id)
+        context.fleet.follow(name)  # what somebody removed by hand, its alias for one, would let it fail
         going = services.find_going_run(name)
         if going is not None and _run_name(going) != run_name:
             raise RunIsGoing(
-                f"A run of the rule {name} is going: {_run_id(going)}.",
+                f"A run of the rule {name} is going: {run_id_of(going)}.",
                 field="name",
                 hint="Wait until it has ended; `history` shows it. It copies whatever is there to copy.",
             )
         execution = services.start_run(name, run_name)
         context.journal.bind(rule=name).info("RunRequested", f"A run of {name} was started by hand.")
-        return {"rule": name, "run": _run_id(execution), "log_group": context.fleet.stack.log_group(rule.name)}
+        return {"rule": name, "run": run_id_of(execution), "log_group": context.fleet.stack.log_group(rule.name)}
 
     def run_unless_going(self, name: str, request_id: str) -> Record:
         """The run that is started, or why none is: for a request that has done its part already."""
@@ -42,10 +46,11 @@ class StartRuns:
         except RdbkeeperError as error:
             return {"run": None, "not_run": error.as_record()}
 
-
-def _run_id(execution: str) -> str:
-    """What logs and history call an execution: the last part of its ARN."""
-    return execution.rsplit("/", 1)[-1]
+    def _name_run(self, rule: Rule, request_id: str) -> str:
+        """A name of this request's alone: executions are named within the account, where others have rules as well."""
+        request = request_id or self.context.clock.now().isoformat()
+        wish = f"{self.context.fleet.stack.stack}\n{rule.name}\n{rule.created_at.isoformat()}\n{request}"
+        return f"{rule.name}-{hashlib.sha256(wish.encode()).hexdigest()[:16]}"
 
 
 def _run_name(execution: str) -> str:

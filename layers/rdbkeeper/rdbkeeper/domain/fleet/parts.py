@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import TypeVar
 
 from rdbkeeper.domain.cycle import Cycle
-from rdbkeeper.domain.fleet.settings import FleetSettings
+from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
 
 Pairs = tuple[tuple[str, str], ...]
 """Names with their values, sorted by name: a mapping that can be compared and hashed."""
 
 CODE = "code"
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -184,12 +187,23 @@ class Fleet:
     alarms: Mapping[str, AlarmFound]
     log_groups: Mapping[str, int]
 
-    def seen_closer(self, *looks: Fleet) -> Fleet:
-        """The same fleet, with what closer looks at some of it showed."""
+    def scheduled_since(self, rule_name: str) -> datetime | None:
+        """Since when the rule's schedules have been as they are; None where there is none."""
+        found = [self.schedules[name].modified_at for name in schedule_names(rule_name) if name in self.schedules]
+        return max(found, default=None)
+
+    def seen_closer(self, names: AbstractSet[str], looks: Sequence[Fleet]) -> Fleet:
+        """The same fleet, with what closer looks showed of the things called `names` in place of what is said here."""
+
+        def merge(parts: Sequence[Mapping[str, Part]]) -> dict[str, Part]:
+            listed, *closer = parts
+            known = {name: part for name, part in listed.items() if name not in names}
+            return known | {name: part for look in closer for name, part in look.items()}
+
         seen = (self, *looks)
         return Fleet(
-            {name: function for fleet in seen for name, function in fleet.functions.items()},
-            {name: schedule for fleet in seen for name, schedule in fleet.schedules.items()},
-            {name: alarm for fleet in seen for name, alarm in fleet.alarms.items()},
-            {name: days for fleet in seen for name, days in fleet.log_groups.items()},
+            merge([fleet.functions for fleet in seen]),
+            merge([fleet.schedules for fleet in seen]),
+            merge([fleet.alarms for fleet in seen]),
+            merge([fleet.log_groups for fleet in seen]),
         )

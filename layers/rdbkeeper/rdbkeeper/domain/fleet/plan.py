@@ -1,13 +1,14 @@
 """Decides what must change so that the fleet equals the rules. Pure: it reads nothing and does nothing.
 
 The order within a rule is that in which it is safe to stop anywhere: what makes comes before what uses (log group,
-function, version, schedule, alarm), and what uses goes before what it uses (schedule, alarm, function).
+function, version, schedule, alarm), and what uses goes before what it uses (schedule, function; the alarm last).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.fleet.changes import (
@@ -40,9 +41,13 @@ from rdbkeeper.domain.rule import Rule, RuleState
 
 @dataclass(frozen=True)
 class Registry:
-    """What the table says: the rules, what was sent to Scheduler for each, and which rules were deleted on purpose."""
+    """What the table says, and when it was read.
+
+    The rules, what was sent to Scheduler for each, and which rules were deleted on purpose.
+    """
 
     rules: tuple[Rule, ...]
+    read_at: datetime
     sent: Mapping[str, Mapping[str, ScheduleSent]] = field(default_factory=dict)
     deleted: frozenset[str] = frozenset()
 
@@ -54,7 +59,7 @@ def plan(registry: Registry, prototype: Prototype, fleet: Fleet) -> list[Change]
         if rule.state is RuleState.DELETING:
             changes += plan_removal(rule.name, prototype.stack, fleet)
         else:
-            changes += _plan_rule(rule, prototype, fleet, registry.sent.get(rule.name, {}))
+            changes += _plan_rule(rule, prototype, fleet, registry)
     names = {rule.name for rule in registry.rules}
     for name in sorted(registry.deleted - names):
         changes += plan_removal(name, prototype.stack, fleet)
@@ -69,14 +74,14 @@ def plan_removal(rule_name: str, stack: FleetSettings, fleet: Fleet) -> list[Cha
         for name in schedule_names(rule_name)
         if name in fleet.schedules
     ]
-    alarm = fleet.alarms.get(stack.alarm_name(rule_name))
-    if alarm is not None and alarm.rule == rule_name:
-        changes.append(RemoveAlarm(rule_name, alarm.alarm.name, "AlarmRemoved", f"The rule {rule_name} is deleted."))
     function = fleet.functions.get(stack.function_name(rule_name))
     if function is not None and function.rule == rule_name:
         changes.append(RemoveFunction(rule_name, function.name, "FunctionRemoved", f"The rule {rule_name} is deleted."))
     elif function is not None:
         changes.append(_not_ours(rule_name, function.name, "function"))
+    alarm = fleet.alarms.get(stack.alarm_name(rule_name))
+    if alarm is not None and alarm.rule == rule_name:
+        changes.append(RemoveAlarm(rule_name, alarm.alarm.name, "AlarmRemoved", f"The rule {rule_name} is deleted."))
     return changes
 
 
@@ -100,17 +105,22 @@ def needs_closer_look(rule: Rule, stack: FleetSettings, fleet: Fleet) -> bool:
     return len(function.versions) > 1 or not all(name in fleet.schedules for name in schedules)
 
 
-def _plan_rule(rule: Rule, prototype: Prototype, fleet: Fleet, sent: Mapping[str, ScheduleSent]) -> list[Change]:
+def _plan_rule(rule: Rule, prototype: Prototype, fleet: Fleet, registry: Registry) -> list[Change]:
     stack = prototype.stack
     name = stack.function_name(rule.name)
     function = fleet.functions.get(name)
     if function is not None and function.rule != rule.name:
         return [_not_ours(rule.name, name, "function")]
     of_function = list(_plan_function(rule, prototype, name, function))
-    schedules = _plan_schedules(rule, prototype, fleet, sent)
+    schedules = _plan_schedules(rule, prototype, fleet, registry.sent.get(rule.name, {}))
     if not _can_be_started(function, of_function):
         schedules = (change for change in schedules if isinstance(change, RemoveSchedule))
-    return [*_plan_logs(rule, stack, fleet), *of_function, *schedules, *_plan_alarm(rule, stack, fleet)]
+    return [
+        *_plan_logs(rule, stack, fleet),
+        *of_function,
+        *schedules,
+        *_plan_alarm(rule, stack, fleet, registry.read_at),
+    ]
 
 
 def _plan_logs(rule: Rule, stack: FleetSettings, fleet: Fleet) -> Iterator[Change]:
@@ -205,16 +215,22 @@ def _find_problem(wanted: ScheduleWanted, found: ScheduleFound, sent: ScheduleSe
     return ""
 
 
-def _plan_alarm(rule: Rule, stack: FleetSettings, fleet: Fleet) -> Iterator[Change]:
+def _plan_alarm(rule: Rule, stack: FleetSettings, fleet: Fleet, now: datetime) -> Iterator[Change]:
     name = stack.alarm_name(rule.name)
-    wanted, found = wanted_alarm(rule, stack), fleet.alarms.get(name)
+    wanted, found = wanted_alarm(rule, stack, now), fleet.alarms.get(name)
     if found is not None and found.rule != rule.name:
         yield _not_ours(rule.name, name, "alarm")
     elif wanted is None and found is not None:
         yield RemoveAlarm(rule.name, name, "AlarmRemoved", f"The rule {rule.name} is manual and cannot be overdue.")
     elif wanted is not None and found is None:
         yield PutAlarm(rule.name, name, "AlarmMade", f"There is no alarm {name}.", wanted)
-    elif wanted is not None and found is not None and found.alarm != wanted:
+    elif wanted is not None and found is not None and replace(found.alarm, action_arns=wanted.action_arns) == wanted:
+        if wanted.action_arns and not found.alarm.action_arns:
+            reason = f"The alarm {name} tells nobody, and its rule is no longer new."
+            yield PutAlarm(rule.name, name, "AlarmSwitchedOn", reason, wanted)
+        elif wanted.action_arns != found.alarm.action_arns:
+            yield PutAlarm(rule.name, name, "AlarmPutRight", f"The alarm {name} tells somebody else.", wanted)
+    elif wanted is not None and found is not None:
         yield PutAlarm(rule.name, name, "AlarmPutRight", f"The alarm {name} is not what the template says.", wanted)
 
 

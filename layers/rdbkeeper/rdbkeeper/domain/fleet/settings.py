@@ -34,6 +34,11 @@ class FleetSettings:
     def alarm_name(self, rule_name: str) -> str:
         return f"{self.function_name(rule_name)}-overdue"
 
+    def names(self, rule_name: str) -> set[str]:
+        """What everything of a rule's is called: its function, log group, alarm and schedules."""
+        own = (self.function_name(rule_name), self.log_group(rule_name), self.alarm_name(rule_name))
+        return {*own, *schedule_names(rule_name)}
+
     def tags(self, rule_name: str) -> dict[str, str]:
         """The tags that make something this stack's and this rule's; ownership is told by them, never by a name."""
         return {STACK_TAG: self.stack, RULE_TAG: rule_name}

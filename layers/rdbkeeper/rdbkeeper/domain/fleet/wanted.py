@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from rdbkeeper.domain.fleet.parts import Alarm, FunctionSettings, Prototype, ScheduleWanted
 from rdbkeeper.domain.fleet.settings import ALIAS, RULE_VARIABLE, FleetSettings, schedule_names
 from rdbkeeper.domain.metrics import HOURS_OVERDUE, NAMESPACE, rule_dimensions
 from rdbkeeper.domain.rule import Rule, RuleState
 
+# Three hourly looks, and one for a look that comes late.
+QUIET_AT_FIRST = timedelta(hours=4)
 # Scheduler puts the time for which it fired in place of the words in angle brackets ("Adding context attributes").
 _SCHEDULED_AT = "<aws.scheduler.scheduled-time>"
 
@@ -50,10 +53,11 @@ def wanted_schedules(rule: Rule, prototype: Prototype) -> tuple[ScheduleWanted, 
     )
 
 
-def wanted_alarm(rule: Rule, stack: FleetSettings) -> Alarm | None:
+def wanted_alarm(rule: Rule, stack: FleetSettings, now: datetime) -> Alarm | None:
     """The alarm that the rule's newest verified copy is overdue; None for a manual cycle, which never is.
 
-    Two of three hourly looks must say so. An hour without a look counts as overdue: nobody knows then.
+    Two of three hourly looks must say so. An hour without a look counts as overdue: nobody knows then. So for its
+    first hours, in which nobody has looked yet, a new rule's alarm tells nobody.
     """
     if rule.cycle.kind == "manual":
         return None
@@ -73,5 +77,5 @@ def wanted_alarm(rule: Rule, stack: FleetSettings) -> Alarm | None:
         threshold=0.0,
         comparison="GreaterThanThreshold",
         missing_data="breaching",
-        action_arns=(stack.alarm_topic_arn,),
+        action_arns=(stack.alarm_topic_arn,) if now - rule.created_at >= QUIET_AT_FIRST else (),
     )

@@ -1,0 +1,126 @@
+"""Rules that are denied something, or whose runs do not begin: seen, told, and let go on by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from rdbkeeper.domain.errors import RunFailed, SourceDenied, VaultDenied
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.status import Block, RunReport, RunState, show
+from tests.flows.desk import NAME, Desk, new_rule
+from tests.flows.requests import made
+from tests.flows.world import World
+
+HOUR_S = 3600
+DENIED = Block("VaultDenied", "PutObject failed: AccessDenied.", "Compare the role.", owes_run=True)
+
+
+@pytest.fixture
+def desk() -> Desk:
+    desk = Desk()
+    made(desk)
+    return desk
+
+
+def codes(answer: dict[str, list[dict[str, str]]], kind: str = "repairs") -> list[str]:
+    return [record["code"] for record in answer[kind]]
+
+
+def ran_just_now(desk: Desk) -> None:
+    desk.tables.runs.record_run(NAME, RunReport("run-1", desk.clock.now(), RunState.SUCCEEDED))
+
+
+def advance_to_hour(desk: Desk, hour: int) -> None:
+    desk.clock.advance(HOUR_S)
+    while desk.clock.now().hour != hour:
+        desk.clock.advance(HOUR_S)
+
+
+@pytest.mark.parametrize(
+    "error", [SourceDenied("CopySnapshot: AccessDenied."), VaultDenied("PutObject: AccessDenied.")]
+)
+def test_a_backup_that_fails_for_lack_of_a_permission_blocks_its_rule(error: SourceDenied | VaultDenied) -> None:
+    world = World()
+    world.add_backup("one")
+    if isinstance(error, SourceDenied):
+        world.source.failing["one"] = error
+    else:
+        world.vault.failing["open_upload"] = [error]
+    with pytest.raises(RunFailed):
+        world.run()
+    shown = show(world.rule, world.status(), world.clock.now())
+    assert shown.state == "blocked" and shown.reason.startswith(error.code)
+
+
+def test_a_run_that_gets_through_ends_the_block() -> None:
+    world = World()
+    world.add_backup("one")
+    world.vault.failing["open_upload"] = [VaultDenied("PutObject: AccessDenied.")]
+    with pytest.raises(RunFailed):
+        world.run()
+    world.run()
+    assert world.status().block is None
+
+
+def test_a_rule_that_was_denied_something_is_tried_again_every_six_hours(desk: Desk) -> None:
+    ran_just_now(desk)
+    desk.tables.rules.record_block(NAME, DENIED)
+    advance_to_hour(desk, 11)
+    assert "RunRetried" not in codes(desk.reconcile().run())
+    advance_to_hour(desk, 12)
+    assert "RunRetried" in codes(desk.reconcile().run())
+    assert len(desk.fleet.going[NAME]) == 1
+    assert desk.tables.rules.find_status(NAME).block == DENIED  # the run itself finds out
+
+
+def test_a_paused_rule_is_not_tried_again(desk: Desk) -> None:
+    desk.tables.rules.record_block(NAME, DENIED)
+    desk.register.pause(NAME)
+    advance_to_hour(desk, 12)
+    desk.reconcile().run()
+    assert not desk.fleet.going.get(NAME)
+
+
+def test_a_timer_that_fired_without_a_run_blocks_the_rule_and_starts_one(desk: Desk) -> None:
+    ran_just_now(desk)
+    desk.clock.advance(27 * HOUR_S)
+    advance_to_hour(desk, 7)
+    answer = desk.reconcile().run()
+    assert "RunCaughtUp" in codes(answer)
+    status = desk.tables.rules.find_status(NAME)
+    assert status.block is not None and status.block.code == "RunDidNotStart"
+    assert len(desk.fleet.going[NAME]) == 1
+    desk.reconcile().run()
+    assert len(desk.fleet.going[NAME]) == 1
+
+
+def test_a_new_rules_alarm_tells_nobody_until_it_has_been_looked_at_for_some_hours() -> None:
+    desk = Desk()
+    desk.register.create(new_rule())
+    alarm = desk.fleet.settings.alarm_name(NAME)
+    assert desk.fleet.alarms[alarm].alarm.action_arns == ()
+    desk.clock.advance(3 * HOUR_S)
+    assert codes(desk.reconcile().run()) == []
+    desk.clock.advance(HOUR_S)
+    assert codes(desk.reconcile().run()) == ["AlarmSwitchedOn"]
+    assert desk.fleet.alarms[alarm].alarm.action_arns != ()
+
+
+def test_a_rule_that_somebody_is_making_at_this_moment_is_left_to_him() -> None:
+    desk = Desk()
+    desk.tables.rules.create_rule(new_rule(), 0)
+    assert desk.reconcile().run()["line"] == "1 rules checked, 0 repairs, 0 reports, 0 failed"
+    assert desk.rule().state is RuleState.CREATING
+    desk.clock.advance(16 * 60)
+    assert "CreateFinished" in codes(desk.reconcile().run())
+
+
+def test_a_run_that_was_killed_is_put_down_as_ended_by_the_one_that_takes_over() -> None:
+    world = World()
+    killed = world.engine()
+    world.tables.leases[NAME] = killed.execution
+    going = RunReport(killed.execution.rsplit("/", 1)[-1], world.clock.now(), RunState.GOING)
+    world.tables.runs.record_run(NAME, going)
+    world.clock.advance(60)
+    world.run()
+    assert [run.state for run in world.history()] == [RunState.SUCCEEDED, RunState.FAILED]
