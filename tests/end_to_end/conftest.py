@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.demo.world import Made, World
-from tests.local_cloud.server import LocalCloud
+from tests.demo.world import STACK, Made, World
+from tests.end_to_end.by_hand import OWN_ROLE
+from tests.local_cloud.server import ACCOUNT_ID, LocalCloud
 
 ORDERS = Made("orders", shards=2, ballast_bytes=0)
+PARAMETERS = {
+    "ExportPollSeconds": "1",
+    "ExportTimeoutMinutes": "1",
+    "AllowedRuleRoleArns": f"arn:aws:iam::{ACCOUNT_ID}:role/{OWN_ROLE}",
+}
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    """The stack on a local cloud, with one instance of two shards; moto allows one cloud at a time in a process."""
+    """The stack on a local cloud, still without an instance; moto allows one cloud at a time in a process."""
     with LocalCloud(export_delay_s=0.2) as cloud:
-        deployment = cloud.deploy(stack="rdbkeeper", parameters={"ExportPollSeconds": "1", "ExportTimeoutMinutes": "1"})
-        world = World(cloud, deployment)
-        world.make_instance(ORDERS)
-        yield world
+        yield World(cloud, cloud.deploy(stack=STACK, parameters=PARAMETERS))

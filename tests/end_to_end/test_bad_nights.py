@@ -12,6 +12,7 @@ import pytest
 
 from tests.demo.checks import load_and_compare, read_manifests
 from tests.demo.world import World, wait_until_available
+from tests.end_to_end.conftest import ORDERS
 from tests.local_cloud.dataset import digest
 
 RULE = "orders-nightly"
@@ -20,15 +21,20 @@ FIRST_NIGHT = datetime(2026, 10, 1, 2, 15, tzinfo=UTC)
 _nights = count()
 
 
-@pytest.fixture(autouse=True)
-def rule(world: World) -> Iterator[None]:
-    """Each test has a rule of its own and backups of its own; it ends with a quiet cloud."""
+@pytest.fixture(scope="module", autouse=True)
+def rule(world: World) -> None:
+    """One rule for all nights; what a test makes of it, it undoes."""
+    world.make_instance(ORDERS)
     world.send("create_rule")
+
+
+@pytest.fixture(autouse=True)
+def quiet(world: World) -> Iterator[None]:
+    """Each test has backups of its own; it ends with a quiet cloud."""
     yield
     elasticache = world.cloud.elasticache
     elasticache.hold_exports(False)
     world.cloud.s3.faults.forgive()
-    world.send("delete_rule")
     for name in world.listed_backups():
         wait_until_available(world.cloud.client("elasticache"), name)
         world.cloud.client("elasticache").delete_snapshot(SnapshotName=name)
@@ -173,3 +179,32 @@ def test_the_report_is_one_line_in_the_log(world: World) -> None:
     assert line.startswith("orders-nightly: 1 backup found, 0 already kept, 1 copied (2 files, ")
     assert "verified, 0 failed; next run " in line
     assert line.endswith(" 02:30 Asia/Tokyo")
+
+
+def test_a_file_without_a_manifest_that_is_not_the_backup_s_is_removed_and_copied_again(world: World) -> None:
+    name = take_backup(world, "half-published")
+    world.cloud.s3.faults.deny("PutObject", "redis/orders/manifests/")
+    assert world.fire(RULE) == "FAILED"
+    left = sorted(key for key in world.vault_objects() if f"-{name}/" in key)
+    assert len(left) == 2
+    world.cloud.s3.faults.forgive()
+    world.cloud.client("s3").put_object(Bucket=world.vault_bucket, Key=left[0], Body=b"somebody else's")
+
+    assert world.fire(RULE) == "SUCCEEDED"
+    assert copied(world).count(name) == 1
+    events = {line.get("key"): line["event"] for line in log_lines(world) if line.get("event", "").startswith("Frag")}
+    assert events == {left[0]: "FragmentRemoved", left[1]: "FragmentAdopted"}
+
+
+def test_deleting_a_rule_ends_the_upload_that_its_run_could_not_end(world: World) -> None:
+    name = take_backup(world, "left-open")
+    world.cloud.s3.faults.deny("UploadPart")
+    world.cloud.s3.faults.deny("AbortMultipartUpload")
+    assert world.fire(RULE) == "FAILED"
+    assert outcomes(world)[name] == "VaultDenied"
+    assert open_uploads(world)
+    world.cloud.s3.faults.forgive()
+
+    world.send("delete_rule")
+    assert open_uploads(world) == []
+    world.send("create_rule")
