@@ -10,13 +10,14 @@ from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from rdbkeeper.entry import wiring
 from rdbkeeper.entry.settings import read_run_settings, rule_of
 from rdbkeeper.flows.run import run_rule
+from rdbkeeper.flows.run_context import run_id_of
 
 
 @durable_execution
 def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     """Run the rule that this function belongs to."""
     execution = context.execution_context.durable_execution_arn
-    journal = wiring.journal(rule=rule_of(os.environ), run=execution.rsplit("/", 1)[-1])
+    journal = wiring.journal(rule=rule_of(os.environ), run=run_id_of(execution))
     settings = read_run_settings(os.environ, journal)
     engine = wiring.engine(context, journal)
     on_request = event.get("requested") is True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import RunFailed, SourceDenied, VaultDenied
-from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule import RuleEdit, RuleState
 from rdbkeeper.domain.status import Block, RunReport, RunState, show
 from tests.flows.desk import NAME, Desk, new_rule
 from tests.flows.requests import made
@@ -124,3 +125,37 @@ def test_a_run_that_was_killed_is_put_down_as_ended_by_the_one_that_takes_over()
     world.clock.advance(60)
     world.run()
     assert [run.state for run in world.history()] == [RunState.SUCCEEDED, RunState.FAILED]
+
+
+def test_a_manual_rule_is_never_started_by_reconciling() -> None:
+    desk = Desk()
+    desk.register.create(new_rule(cycle=Cycle("manual", "UTC")))
+    for block in (DENIED, Block("InstanceNotFound", "It is gone.", owes_run=True)):
+        desk.tables.rules.record_block(NAME, block)
+        advance_to_hour(desk, 12)
+        desk.reconcile().run()
+    assert not desk.fleet.going.get(NAME)
+
+
+def test_a_rule_that_is_pointed_elsewhere_is_not_blocked_by_what_was_said_of_where_it_pointed(desk: Desk) -> None:
+    desk.tables.rules.record_block(NAME, Block("InstanceNotFound", "There is no instance orders."))
+    answer = desk.register.update(NAME, desk.rule().revision, RuleEdit(instance="sessions"))
+    assert answer["rule"]["state"] == "active"
+
+
+def test_a_defect_that_one_rules_block_brings_out_leaves_the_others_alone(desk: Desk) -> None:
+    desk.register.create(new_rule("second", instance="sessions"))
+    ran_just_now(desk)
+    for name in (NAME, "second"):
+        desk.tables.rules.record_block(name, Block("InstanceNotFound", "It is gone."))
+    find = desk.tables.rules.find_rule
+
+    def stumble(name: str) -> object:
+        if name == NAME:
+            raise KeyError(name)
+        return find(name)
+
+    desk.tables.rules.find_rule = stumble  # type: ignore[method-assign, assignment]
+    answer = desk.reconcile().run()
+    assert codes(answer, "failures") == ["UnexpectedError"]
+    assert [record["rule"] for record in answer["repairs"]] == ["second"]

@@ -80,7 +80,7 @@ def test_the_create_event_becomes_a_rule() -> None:
         ("update_rule", UpdateRule("orders-nightly", 2, RuleEdit(cycle=Cycle("daily", "Asia/Tokyo", at="04:00")))),
         ("pause_rule", PauseRule("orders-nightly")),
         ("resume_rule", ResumeRule("orders-nightly", run_now=True, request_id="")),
-        ("run_rule", RunRule("orders-nightly", "before-the-release")),
+        ("run_rule", RunRule("orders-nightly", "")),
         ("preview_rule", PreviewRule("orders-nightly")),
         ("rule_history", ShowHistory("orders-nightly", "", 10)),
         ("list_instances", ListInstances("elasticache")),

@@ -193,6 +193,12 @@ def test_a_rule_without_a_schedule_misses_nothing() -> None:
     assert not missed_fire(rule_of(), RuleStatus(), NOW, None)
 
 
+def test_what_came_due_while_a_run_was_going_that_has_ended_since_was_not_missed() -> None:
+    long_run = RunReport("run-1", NOW - timedelta(hours=7), RunState.SUCCEEDED, ended_at=NOW - timedelta(minutes=5))
+    every_six_hours = Cycle("custom", "UTC", cron="rate(6 hours)")
+    assert not missed_fire(rule_of(every_six_hours), RuleStatus(long_run), NOW + timedelta(hours=2), CREATED)
+
+
 def test_what_a_long_run_kept_from_beginning_was_not_missed_unless_it_is_past_any_runs_end() -> None:
     going = RuleStatus(RunReport("run-1", NOW - timedelta(hours=23), RunState.GOING))
     assert not missed_fire(rule_of(HOURLY), going, NOW, CREATED)

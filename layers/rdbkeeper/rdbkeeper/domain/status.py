@@ -203,7 +203,7 @@ def find_instance_block(rule: Rule, instance: Instance | None) -> Block | None:
         return Block(
             "BackupsDisabled",
             f"The instance {rule.instance} makes no automatic backups: its retention is 0 days.",
-            "Set a snapshot retention of at least 1 day on the instance.",
+            "Set a backup retention of at least 1 day on the instance.",
         )
     return None
 
@@ -228,7 +228,9 @@ def missed_fire(rule: Rule, status: RuleStatus, now: datetime, scheduled_since: 
     last = status.last_run
     if last is not None and last.state is RunState.GOING and now - last.started_at < LONGEST_RUN:
         return False  # it may have kept a later one from beginning
-    since = max(scheduled_since, rule.watched_since or rule.created_at, *([last.started_at] if last else []))
+    # A run keeps others from beginning until it ends.
+    last_going = [last.ended_at or last.started_at] if last else []
+    since = max(scheduled_since, rule.watched_since or rule.created_at, *last_going)
     due = next(rule.cycle.fire_times(since), None)
     return due is not None and due < now - START_MARGIN
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.domain.errors import RdbkeeperError, VaultError
+from rdbkeeper.domain.errors import RdbkeeperError, VaultError, unexpected
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import (
@@ -21,7 +20,7 @@ from rdbkeeper.domain.status import (
     missed_fire,
 )
 from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.repairs import RuleResult, tell
+from rdbkeeper.flows.repairs import RuleResult, repair_record
 from rdbkeeper.ports import Record
 
 _SETTLED = (RuleState.ACTIVE, RuleState.PAUSED)
@@ -49,9 +48,9 @@ class RefreshBlocks:
                 results.append(RuleResult("", error=error))
                 continue
             results += [
-                self._guard(rule, instances)
+                self._guard(rule, statuses.get(rule.name, RuleStatus()), instances)
                 for rule in settled
-                if rule.provider == provider and self._is_open(rule, statuses.get(rule.name, RuleStatus()), instances)
+                if rule.provider == provider
             ]
         return results
 
@@ -62,14 +61,21 @@ class RefreshBlocks:
             return True
         return found is None and self._missed_fire(rule, status)
 
-    def _guard(self, rule: Rule, instances: Mapping[str, Instance]) -> RuleResult:
-        if not self.is_time_left():
-            return RuleResult(rule.name, left=True)
+    def _guard(self, rule: Rule, status: RuleStatus, instances: Mapping[str, Instance]) -> RuleResult:
+        """One rule's result, whatever it meets; nothing is begun when time is over."""
+        journal = self.work.journal.bind(rule=rule.name)
         try:
+            if not self._is_open(rule, status, instances):
+                return RuleResult(rule.name)
+            if not self.is_time_left():
+                return RuleResult(rule.name, left=True)
             return self._settle(rule.name, instances)
         except RdbkeeperError as error:
-            self.work.journal.bind(rule=rule.name).error("BlockUnsettled", str(error), reason=error.code)
+            journal.error("BlockUnsettled", str(error), reason=error.code)
             return RuleResult(rule.name, error=error)
+        except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not take the others with it
+            journal.exception("UnexpectedError", f"{rule.name}: {type(error).__name__}")
+            return RuleResult(rule.name, error=unexpected(f"Settling what blocks {rule.name}", error))
 
     def _settle(self, rule_name: str, instances: Mapping[str, Instance]) -> RuleResult:
         """Block a rule or let it go on, as it is now: a run or a person may have changed it since all were read."""
@@ -94,7 +100,7 @@ class RefreshBlocks:
         self.work.rules.record_block(rule.name, block)
         journal = self.work.journal.bind(rule=rule.name)
         journal.warning("RuleBlocked", f"{block.message} Hint: {block.hint}", reason=block.code)
-        return RuleResult(rule.name, reports=(tell(rule.name, rule.instance, "RuleBlocked", block.message),))
+        return RuleResult(rule.name, reports=(repair_record(rule.name, rule.instance, "RuleBlocked", block.message),))
 
     def _missed_fire(self, rule: Rule, status: RuleStatus) -> bool:
         return missed_fire(rule, status, self.work.clock.now(), self.fleet.scheduled_since(rule.name))
@@ -122,9 +128,9 @@ class RefreshBlocks:
 
     def _unblock(self, rule: Rule, status: RuleStatus, known: Block) -> RuleResult:
         """Let the rule go on, and start the run that was put off meanwhile."""
-        told = tell(rule.name, rule.instance, "RuleUnblocked", f"What blocked it is gone: {known.code}.")
+        told = repair_record(rule.name, rule.instance, "RuleUnblocked", f"What blocked it is gone: {known.code}.")
         started: tuple[Record, ...] = ()
-        if known.owes_run and rule.state is RuleState.ACTIVE:
+        if _owes_run(rule, known):
             started = self._start(rule, status, "RunCaughtUp", "The run that was put off is started.").repairs
         self.work.rules.record_block(rule.name, None)
         self.work.journal.bind(rule=rule.name).warning(told["code"], told["reason"])
@@ -134,7 +140,7 @@ class RefreshBlocks:
         """Start a run to find out whether it is let through by now; it clears the block itself."""
         now = self.work.clock.now()
         due = now.hour % HOURS_BETWEEN_RETRIES == 0
-        if not (due and known.owes_run and rule.state is RuleState.ACTIVE and rule.cycle.kind != "manual"):
+        if not (due and _owes_run(rule, known)):
             return RuleResult(rule.name)
         reason = f"A run is started to see whether {known.code} is over."
         return self._start(rule, status, "RunRetried", reason, hour=f"{now:%Y%m%dT%H}")
@@ -142,7 +148,11 @@ class RefreshBlocks:
     def _start(self, rule: Rule, status: RuleStatus, code: str, reason: str, hour: str = "") -> RuleResult:
         # Named after the run before it: repeated, this starts no second one.
         last = status.last_run.run if status.last_run else ""
-        name = hashlib.sha256(f"{last} {hour}".encode()).hexdigest()[:16]
-        self.work.services.start_run(rule.name, f"{rule.name}-owed-{name}")
+        self.work.services.start_run(rule.name, self.work.name_run(rule, f"owed after {last} {hour}"))
         self.work.journal.bind(rule=rule.name).warning(code, reason)
-        return RuleResult(rule.name, repairs=(tell(rule.name, rule.instance, code, reason),))
+        return RuleResult(rule.name, repairs=(repair_record(rule.name, rule.instance, code, reason),))
+
+
+def _owes_run(rule: Rule, block: Block) -> bool:
+    """Whether a run was put off that is to be caught up; one of a manual rule is started by hand alone."""
+    return block.owes_run and rule.state is RuleState.ACTIVE and rule.cycle.kind != "manual"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import assert_never
@@ -116,6 +117,14 @@ class FleetWork:
             "schedules": [name for name in schedule_names(rule_name) if name in fleet.schedules],
             "alarm": next(iter(fleet.alarms), None),
         }
+
+    def name_run(self, rule: Rule, wish: str) -> str:
+        """The name of the run that is started for a wish, the same for the same wish.
+
+        Executions are named within the account, where other stacks, and former rules of that name, have theirs.
+        """
+        whole = f"{self.stack.stack}\n{rule.name}\n{rule.created_at.isoformat()}\n{wish}"
+        return f"{rule.name}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
     # ---------------------------------------------------------- one change
 

@@ -17,7 +17,7 @@ from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RuleStatus, hours_overdue, missed_fire
 from rdbkeeper.flows.blocks import RefreshBlocks
 from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, names_of, tell
+from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, names_of, repair_record
 from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Record
 
@@ -104,7 +104,12 @@ class Reconcile:
         """Tell how overdue each rule is, before anything that takes long or fails: alarms count silence as overdue."""
         now = self.work.clock.now()
         for rule in rules:
-            hours = hours_overdue(rule, statuses.get(rule.name, RuleStatus()), now)
+            try:
+                hours = hours_overdue(rule, statuses.get(rule.name, RuleStatus()), now)
+            except Exception as error:  # noqa: BLE001 - one rule's alarm goes off for it, and no other's
+                journal = self.work.journal.bind(rule=rule.name)
+                journal.exception("UnexpectedError", f"{rule.name}: {type(error).__name__}")
+                continue
             self.work.journal.measure(HOURS_OVERDUE, hours, rule_dimensions(self.work.stack.stack, rule.name))
 
     def _look_closer(
@@ -221,13 +226,13 @@ class Reconcile:
     def _finish(self, rule: Rule) -> RuleResult:
         if rule.state is RuleState.DELETING:
             self.work.finish_deletion(rule)
-            record = tell(rule.name, rule.name, "DeletionFinished", "Its deletion had been cut off.")
+            record = repair_record(rule.name, rule.name, "DeletionFinished", "Its deletion had been cut off.")
         else:
             active = replace(rule, state=RuleState.ACTIVE, revision=rule.revision + 1)
             try:
                 self.work.rules.replace_rule(active, rule.revision)
             except RuleBusy:
                 return RuleResult(rule.name)  # who was making it has finished it, or somebody has deleted it
-            record = tell(rule.name, rule.name, "CreateFinished", "Its making had been cut off.")
+            record = repair_record(rule.name, rule.name, "CreateFinished", "Its making had been cut off.")
         self.work.journal.bind(rule=rule.name).warning(record["code"], record["reason"])
         return RuleResult(rule.name, (record,))

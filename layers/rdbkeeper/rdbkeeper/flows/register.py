@@ -225,6 +225,13 @@ class RegisterRules:
         except RdbkeeperError as error:
             self._put_back(before, after, error)
             raise
+        if (after.provider, after.instance, after.place, after.role) != (
+            before.provider,
+            before.instance,
+            before.place,
+            before.role,
+        ):
+            self.context.rules.record_block(after.name, None)  # what blocked it was said of the rule as it was
         self._log(after, code, message)
         return self._answer(after, made)
 

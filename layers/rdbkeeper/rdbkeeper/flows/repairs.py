@@ -26,7 +26,7 @@ class RuleResult:
     left: bool = False
 
 
-def tell(rule: str, target: str, code: str, reason: str) -> Record:
+def repair_record(rule: str, target: str, code: str, reason: str) -> Record:
     """A record of something repaired or reported."""
     return {"rule": rule, "target": target, "code": code, "reason": reason}
 

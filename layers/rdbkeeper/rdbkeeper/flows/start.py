@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from rdbkeeper.domain.errors import RdbkeeperError, RunIsGoing
-from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.run_context import run_id_of
 from rdbkeeper.ports import Record
@@ -26,7 +24,7 @@ class StartRuns:
         context = self.context
         rule = context.get_settled_rule(name)
         services = context.fleet.services
-        run_name = self._name_run(rule, request_id)
+        run_name = context.fleet.name_run(rule, request_id or context.clock.now().isoformat())
         context.fleet.follow(name)  # what somebody removed by hand, its alias for one, would let it fail
         going = services.find_going_run(name)
         if going is not None and _run_name(going) != run_name:
@@ -45,12 +43,6 @@ class StartRuns:
             return {"run": self.run(name, request_id), "not_run": None}
         except RdbkeeperError as error:
             return {"run": None, "not_run": error.as_record()}
-
-    def _name_run(self, rule: Rule, request_id: str) -> str:
-        """A name of this request's alone: executions are named within the account, where others have rules as well."""
-        request = request_id or self.context.clock.now().isoformat()
-        wish = f"{self.context.fleet.stack.stack}\n{rule.name}\n{rule.created_at.isoformat()}\n{request}"
-        return f"{rule.name}-{hashlib.sha256(wish.encode()).hexdigest()[:16]}"
 
 
 def _run_name(execution: str) -> str:

@@ -246,7 +246,7 @@ def _report_strays(explained: set[str] | frozenset[str], stack: FleetSettings, f
             )
             yield LeaveAlone(function.rule, function.name, "FunctionMisplaced", reason)
         elif function.rule is not None and function.rule not in explained:
-            reason = f"The function {function.name} is this stack's, and there is no rule {function.rule}."
+            reason = f"{function.name} is this stack's, and there is no rule {function.rule} that could be read."
             yield LeaveAlone(function.rule, function.name, "FunctionWithoutRule", reason)
     for name in fleet.schedules:
         rule_name = rule_of_schedule(name)
