@@ -126,3 +126,16 @@ def test_a_rule_whose_role_lacks_a_permission_says_so_until_a_run_gets_through(w
     # What a rule's role may do is only known when it does it; reconciling lets it try every few hours.
     assert fire(world, "carts")[0] == "SUCCEEDED"
     assert show(world, "carts")["state"] == "active"
+
+
+def test_a_rule_that_is_pointed_at_another_instance_is_no_longer_blocked_by_the_first(world: World) -> None:
+    world.cloud.elasticache.set_status("sessions", "incompatible-network")
+    assert fire(world, "sessions")[1]["state"] == "postponed"
+    check_blocked(world, "sessions", "InstanceNotAvailable")
+    spare = Made("spare", shards=1, ballast_bytes=0)
+    world.make_instance(spare)
+    backup = world.take_backup(spare)
+    edit = {"source": {"provider": "elasticache", "instance": "spare"}}
+    edited = send(world, "update", "sessions", revision=show(world, "sessions")["revision"], rule=edit)["rule"]
+    assert (edited["state"], edited["former_places"]) == ("active", ["sessions/"])
+    assert [outcome["backup_id"] for outcome in fire(world, "sessions")[1]["outcomes"]] == [backup]
