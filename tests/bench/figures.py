@@ -62,8 +62,7 @@ class Shop:
         self._work = _work_over(self._services.client, fleet, self.journal)
 
     def list_first_page(self) -> Asked:
-        work = self._work
-        show = ShowRules(RulesContext(work.rules, work.runs, work, work.adapters, work.journal, work.clock))
+        show = ShowRules(RulesContext(self._work))
         return self._ask(lambda: show.list("", PAGE))
 
     def reconcile(self) -> Asked:

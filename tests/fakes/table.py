@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from rdbkeeper.domain.errors import LeaseLost, NameTaken, RuleBusy
 from rdbkeeper.domain.fleet.parts import ScheduleSent
+from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
 from rdbkeeper.ports import Clock, Record, RulesPage, RunsPage, Upload
@@ -181,7 +182,7 @@ class MemoryRunTable:
     def record_run(self, rule: str, report: RunReport, kept: KeptCopies | None = None) -> None:
         if rule not in self._tables.rule_records:
             return
-        key = f"{_write_time(report.started_at)}#{report.run}"
+        key = f"{write_moment(report.started_at)}#{report.run}"
         self._tables.histories.setdefault(rule, {})[key] = json.dumps(report.as_record())
         status = self._tables.status_records.setdefault(rule, {})
         if kept is not None:
@@ -192,7 +193,7 @@ class MemoryRunTable:
 
     def history(self, rule: str, before: str, limit: int) -> RunsPage:
         assert limit > 0
-        oldest = _write_time(self._tables.clock.now() - RUNS_KEPT_FOR)
+        oldest = write_moment(self._tables.clock.now() - RUNS_KEPT_FOR)
         rows = self._tables.histories.get(rule, {})
         keys = [key for key in sorted(rows, reverse=True) if key >= oldest and (not before or key <= before)]
         runs = tuple(RunReport.from_record(json.loads(rows[key])) for key in keys[:limit])
@@ -217,7 +218,3 @@ class MemoryRunTable:
 
     def forget_attempts(self, rule: str, transfer: str) -> None:
         self._tables.attempts.pop((rule, transfer), None)
-
-
-def _write_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -85,8 +85,7 @@ class Desk:
 
     def actions(self, through: Through = directly) -> RuleActions:
         """What a person does with rules, with something between the flows and their ports."""
-        work = self.work(through)
-        return RuleActions.over(RulesContext(work.rules, work.runs, work, work.adapters, work.journal, work.clock))
+        return RuleActions.over(RulesContext(self.work(through)))
 
     def reconcile(self, through: Through = directly) -> Reconcile:
         return Reconcile(self.work(through), lambda: self.seconds_left)

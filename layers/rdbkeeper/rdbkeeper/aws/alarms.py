@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.errors import tolerated, translated
 from rdbkeeper.aws.fleet_errors import FAMILY, not_ours
 from rdbkeeper.aws.tag_listing import tags_of_list
 from rdbkeeper.domain.fleet.parts import Alarm, AlarmFound
@@ -20,7 +18,7 @@ from rdbkeeper.ports import Record
 
 # Composite alarms share their names with the others, and are shown only where they are asked for.
 _TYPES = ["MetricAlarm", "CompositeAlarm"]
-_GONE = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+_GONE = ("ResourceNotFound", "ResourceNotFoundException")
 _MOST_A_PAGE = 100
 _MISSING_DATA_DEFAULT = "missing"
 
@@ -56,11 +54,8 @@ class Alarms:
         with translated(FAMILY, f"Removing the alarm {name}"):
             if not self._is_there(rule_name, name):
                 return
-            try:
+            with tolerated(*_GONE):
                 self._client("cloudwatch").delete_alarms(AlarmNames=[name])
-            except ClientError as error:
-                if code_of(error) not in _GONE:
-                    raise
 
     def _is_there(self, rule_name: str, name: str) -> bool:
         """True when there is that alarm of the rule's. Raises NotOurs when it is somebody else's."""
@@ -89,13 +84,9 @@ class Alarms:
         return found
 
     def _find_tags(self, arn: str) -> dict[str, str] | None:
-        try:
-            answer = self._client("cloudwatch").list_tags_for_resource(ResourceARN=arn)
-        except ClientError as error:
-            if code_of(error) not in _GONE:
-                raise
-            return None
-        return tags_of_list(answer["Tags"])
+        with tolerated(*_GONE):
+            return tags_of_list(self._client("cloudwatch").list_tags_for_resource(ResourceARN=arn)["Tags"])
+        return None
 
 
 def _read_alarm(alarm: Record) -> Alarm:

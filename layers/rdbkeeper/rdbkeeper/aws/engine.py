@@ -23,7 +23,7 @@ from aws_durable_execution_sdk_python.waits import (
     create_wait_strategy,
 )
 
-from rdbkeeper.domain.errors import RdbkeeperError, UnexpectedError, from_record
+from rdbkeeper.domain.errors import RdbkeeperError, UnexpectedError, from_record, unexpected
 from rdbkeeper.ports import Journal, Poll, Record
 
 ATTEMPTS = 5
@@ -94,11 +94,7 @@ class DurableEngine:
             return {"failed": error.as_record()}
         except Exception as error:  # noqa: BLE001 - a defect must not take the other backups with it
             self._journal.exception("UnexpectedError", f"{name}: {type(error).__name__}")
-            unexpected = UnexpectedError(
-                f"The step `{name}` met an error that rdbkeeper does not know: {type(error).__name__}.",
-                hint="This is a defect. The log line before this one has the stack trace; please report it.",
-            )
-            return {"failed": unexpected.as_record()}
+            return {"failed": unexpected(f"The step `{name}`", error).as_record()}
 
 
 def _checked(record: Record, name: str) -> Record:

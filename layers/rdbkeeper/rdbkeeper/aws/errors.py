@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
@@ -79,6 +79,22 @@ class Family:
 def code_of(error: ClientError) -> str:
     """The service's own code of an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@dataclass(frozen=True)
+class _Tolerated:
+    codes: tuple[str, ...]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        return isinstance(error, ClientError) and code_of(error) in self.codes
+
+
+def tolerated(*codes: str) -> AbstractContextManager[None, bool]:
+    """Leave it at that when a service answers with one of these codes: what was wanted is so already."""
+    return _Tolerated(codes)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from rdbkeeper.aws.errors import DENIED, DENIED_HINT, PASSING, code_of, translated
+from rdbkeeper.aws.errors import DENIED, DENIED_HINT, PASSING, code_of, tolerated, translated
 from rdbkeeper.aws.fleet_errors import FAMILY, not_ours
 from rdbkeeper.aws.function_settings import creation_arguments, read_settings, update_arguments
 from rdbkeeper.domain.errors import FleetDenied, FleetError, FleetRefused, FleetUnavailable
@@ -165,48 +165,32 @@ class Functions:
         name = self._settings.function_name(rule_name)
         if self.find_ours(rule_name) is None:
             return
-        with translated(FAMILY, f"Removing the function {name}"):
-            try:
-                self._client("lambda").delete_function(FunctionName=name)
-            except ClientError as error:
-                if code_of(error) != _GONE:
-                    raise
+        with translated(FAMILY, f"Removing the function {name}"), tolerated(_GONE):
+            self._client("lambda").delete_function(FunctionName=name)
 
     # --------------------------------------------------------------- private
 
     def _find(self, name: str) -> Record | None:
-        with translated(FAMILY, f"Looking for the function {name}"):
-            try:
-                function: Record = self._client("lambda").get_function(FunctionName=name)
-            except ClientError as error:
-                if code_of(error) == _GONE:
-                    return None
-                raise
-        # Removed already, and shown until its last executions have ended (StateReasonCode DrainingDurableExecutions).
-        return None if function["Configuration"].get("State") == "Deleting" else function
+        with translated(FAMILY, f"Looking for the function {name}"), tolerated(_GONE):
+            function: Record = self._client("lambda").get_function(FunctionName=name)
+            # Removed already, and shown until its last executions have ended (its StateReasonCode is
+            # DrainingDurableExecutions).
+            return None if function["Configuration"].get("State") == "Deleting" else function
+        return None
 
     def _find_tags(self, configuration: Record) -> dict[str, str] | None:
         # A listing of all versions ends each ARN with one; tags are the whole function's.
         arn = ":".join(configuration["FunctionArn"].split(":")[:7])
-        with translated(FAMILY, f"Reading the tags of the function {configuration['FunctionName']}"):
-            try:
-                tags: dict[str, str] = self._client("lambda").list_tags(Resource=arn)["Tags"]
-            except ClientError as error:
-                if code_of(error) == _GONE:
-                    return None
-                raise
-        return tags
+        with translated(FAMILY, f"Reading the tags of the function {configuration['FunctionName']}"), tolerated(_GONE):
+            tags: dict[str, str] = self._client("lambda").list_tags(Resource=arn)["Tags"]
+            return tags
+        return None
 
     def _find_alias_version(self, name: str) -> int:
-        with translated(FAMILY, f"Looking for the alias {ALIAS} of {name}"):
-            try:
-                alias = self._client("lambda").get_alias(FunctionName=name, Name=ALIAS)
-            except ClientError as error:
-                if code_of(error) == _GONE:
-                    return 0
-                raise
-        version: str = alias["FunctionVersion"]
-        return 0 if version == LATEST else int(version)
+        with translated(FAMILY, f"Looking for the alias {ALIAS} of {name}"), tolerated(_GONE):
+            version: str = self._client("lambda").get_alias(FunctionName=name, Name=ALIAS)["FunctionVersion"]
+            return 0 if version == LATEST else int(version)
+        return 0
 
     def _point_alias(self, name: str, version: str) -> None:
         client = self._client("lambda")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.errors import tolerated, translated
 from rdbkeeper.aws.fleet_errors import FAMILY
 from rdbkeeper.domain.fleet.settings import FleetSettings
 from rdbkeeper.ports import Record
@@ -38,11 +36,8 @@ class LogGroups:
         name = self._settings.log_group(rule_name)
         logs = self._client("logs")
         with translated(FAMILY, f"Making the log group {name}"):
-            try:
+            with tolerated("ResourceAlreadyExistsException"):
                 logs.create_log_group(logGroupName=name, tags=self._settings.tags(rule_name))
-            except ClientError as error:
-                if code_of(error) != "ResourceAlreadyExistsException":
-                    raise
             logs.put_retention_policy(logGroupName=name, retentionInDays=self._settings.log_retention_days)
 
     def _groups(self, prefix: str) -> Iterator[Record]:

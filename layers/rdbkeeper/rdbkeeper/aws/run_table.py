@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from rdbkeeper.aws.table_items import (
@@ -18,6 +18,7 @@ from rdbkeeper.aws.table_items import (
     status_key,
 )
 from rdbkeeper.domain.errors import LeaseLost
+from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.outcome import Outcome
 from rdbkeeper.domain.status import KeptCopies, RunReport
 from rdbkeeper.ports import Clock, Record, RunsPage, Upload
@@ -95,7 +96,7 @@ class DynamoRunTable:
 
     def history(self, rule: str, before: str, limit: int) -> RunsPage:
         # What has expired lies below `oldest`, as every run is kept equally long.
-        oldest = _RUN + _write_time(self._clock.now() - KEPT_FOR)
+        oldest = _RUN + write_moment(self._clock.now() - KEPT_FOR)
         newest = _RUN + before if before else _AFTER_ALL_RUNS
         if newest < oldest:
             return RunsPage((), "")  # DynamoDB refuses a range that ends before it begins
@@ -145,7 +146,7 @@ def _lease(rule: str, owner: str, now: datetime) -> Record:
 
 def _run_key(rule: str, report: RunReport) -> Record:
     """Times of one form and zone sort as they follow each other; the run's id keeps equal ones apart."""
-    return {"pk": rule_partition(rule), "sk": f"{_RUN}{_write_time(report.started_at)}#{report.run}"}
+    return {"pk": rule_partition(rule), "sk": f"{_RUN}{write_moment(report.started_at)}#{report.run}"}
 
 
 def _upload_key(rule: str, upload: Upload) -> Record:
@@ -154,10 +155,6 @@ def _upload_key(rule: str, upload: Upload) -> Record:
 
 def _attempt_key(rule: str, transfer: str) -> Record:
     return {"pk": rule_partition(rule), "sk": f"attempt#{transfer}"}
-
-
-def _write_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _fitting_record(report: RunReport) -> Record:

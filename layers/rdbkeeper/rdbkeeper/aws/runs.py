@@ -7,9 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.errors import tolerated, translated
 from rdbkeeper.aws.fleet_errors import FAMILY
 from rdbkeeper.domain.errors import FleetRefused
 from rdbkeeper.domain.fleet.settings import ALIAS
@@ -65,19 +63,13 @@ class Runs:
         # Without a qualifier the executions of all versions are listed.
         which = {} if version is None else {"Qualifier": str(version)}
         pages = self._client("lambda").get_paginator("list_durable_executions_by_function")
-        try:
+        with tolerated(_GONE):
             for page in pages.paginate(FunctionName=function, Statuses=_GOING, **which):
                 yield from (run["DurableExecutionArn"] for run in page.get("DurableExecutions", ()))
-        except ClientError as error:
-            if code_of(error) != _GONE:
-                raise
 
     def _stop(self, execution: str) -> bool:
         """Stop an execution; False when it has ended by itself meanwhile."""
-        try:
+        with tolerated(_GONE):
             self._client("lambda").stop_durable_execution(DurableExecutionArn=execution)
-        except ClientError as error:
-            if code_of(error) != _GONE:
-                raise
-            return False
-        return True
+            return True
+        return False

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.errors import code_of, tolerated, translated
 from rdbkeeper.aws.fleet_errors import FAMILY
 from rdbkeeper.domain.fleet.parts import ScheduleFound, ScheduleWanted, fingerprint_schedule
 from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
@@ -63,22 +63,14 @@ class Schedules:
 
     def remove(self, name: str) -> None:
         """Remove a schedule; one that is gone is no error."""
-        with translated(FAMILY, f"Removing the schedule {name}"):
-            try:
-                self._client("scheduler").delete_schedule(Name=name, GroupName=self._group)
-            except ClientError as error:
-                if code_of(error) != _GONE:
-                    raise
+        with translated(FAMILY, f"Removing the schedule {name}"), tolerated(_GONE):
+            self._client("scheduler").delete_schedule(Name=name, GroupName=self._group)
 
     def _find(self, name: str) -> ScheduleFound | None:
-        with translated(FAMILY, f"Looking for the schedule {name}"):
-            try:
-                schedule = self._client("scheduler").get_schedule(Name=name, GroupName=self._group)
-            except ClientError as error:
-                if code_of(error) != _GONE:
-                    raise
-                return None
-        return replace(_read(schedule), fingerprint=_fingerprint(schedule))
+        with translated(FAMILY, f"Looking for the schedule {name}"), tolerated(_GONE):
+            schedule = self._client("scheduler").get_schedule(Name=name, GroupName=self._group)
+            return replace(_read(schedule), fingerprint=_fingerprint(schedule))
+        return None
 
     def _arguments(self, wanted: ScheduleWanted, now: datetime) -> Record:
         starts_at = wanted.cycle.starts_at(now)

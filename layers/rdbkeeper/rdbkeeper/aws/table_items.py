@@ -2,6 +2,7 @@
 
     pk          sk                     what
     rules       {rule}                 a rule, as its record
+    registry    ended                  there once the stack began to go
     registry    revision               how often a rule took a place; guards the check that no two rules share one
     status      {rule}                 how it is: its last `run`, the copies `kept`, its `block`; each written by itself
     sent        {rule}                 what was last sent to Scheduler
@@ -28,7 +29,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from rdbkeeper.aws.errors import Family, code_of, translated
+from rdbkeeper.aws.errors import Family, code_of, tolerated, translated
 from rdbkeeper.domain.errors import TableDenied, TableRefused, TableUnavailable
 from rdbkeeper.ports import Record
 
@@ -39,6 +40,7 @@ FAMILY = Family(
     # What is left of these when failed conditions and conflicts are set aside: capacity, as a rule.
     special={"TransactionCanceledException": (TableUnavailable, "This passes by itself as a rule.")},
 )
+_REFUSED = "ConditionalCheckFailedException"
 _READING = "Reading the rule table"
 _to_attribute = TypeSerializer().serialize
 _from_attribute = TypeDeserializer().deserialize
@@ -159,21 +161,17 @@ class TableItems:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
             except ClientError as error:
-                if not _is_refusal(error):
+                if code_of(error) != _REFUSED:
                     raise
                 return unpack(error.response.get("Item", {}))  # botocore puts it there
         return None
 
     def update(self, key: Record, change: str, condition: Condition, what: str) -> None:
         """Change an item's attributes, if the condition holds; `change` shares its names and values."""
-        with translated(FAMILY, what):
-            try:
-                self.client.update_item(
-                    TableName=self.table, Key=pack(key), UpdateExpression=change, **condition.parameters()
-                )
-            except ClientError as error:
-                if not _is_refusal(error):
-                    raise
+        with translated(FAMILY, what), tolerated(_REFUSED):
+            self.client.update_item(
+                TableName=self.table, Key=pack(key), UpdateExpression=change, **condition.parameters()
+            )
 
     def set_attribute(self, key: Record, name: str, value: Record, what: str) -> None:
         """Put one attribute of an item in place, whatever else the item has."""
@@ -193,12 +191,8 @@ class TableItems:
 
     def delete_if(self, key: Record, condition: Condition, what: str) -> None:
         """Remove an item if the condition holds."""
-        with translated(FAMILY, what):
-            try:
-                self.client.delete_item(TableName=self.table, Key=pack(key), **condition.parameters())
-            except ClientError as error:
-                if not _is_refusal(error):
-                    raise
+        with translated(FAMILY, what), tolerated(_REFUSED):
+            self.client.delete_item(TableName=self.table, Key=pack(key), **condition.parameters())
 
 
 def in_partition(partition: str, sort_prefix: str = "") -> Condition:
@@ -211,7 +205,3 @@ def in_partition(partition: str, sort_prefix: str = "") -> Condition:
 def between(partition: str, first: str, last: str) -> Condition:
     """The items of a partition from one sort key to another, both included."""
     return Condition("pk = :pk AND sk BETWEEN :first AND :last", {}, {":pk": partition, ":first": first, ":last": last})
-
-
-def _is_refusal(error: ClientError) -> bool:
-    return code_of(error) == "ConditionalCheckFailedException"

@@ -11,6 +11,7 @@ from typing import Any
 
 from rdbkeeper.domain.backup import Backup, EngineFacts
 from rdbkeeper.domain.errors import ManifestUnreadable
+from rdbkeeper.domain.moments import write_moment
 
 MANIFEST_FORMAT = "rdbkeeper-manifest/1"
 
@@ -106,9 +107,9 @@ class Manifest:
                 "instance": self.instance,
                 "backup_id": self.backup_id,
                 "automatic": self.automatic,
-                "taken_at": _write_time(self.taken_at),
+                "taken_at": write_moment(self.taken_at),
             },
-            "copied_at": _write_time(self.copied_at),
+            "copied_at": write_moment(self.copied_at),
             "made_by": self.made_by,
             "size_bytes": self.size_bytes,
             "engine": self.engine.as_record(),
@@ -188,10 +189,6 @@ def describe_copy(
         files=files,
         made_by=made_by,
     )
-
-
-def _write_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _read_file(record: Mapping[str, Any]) -> CopiedFile:

@@ -84,6 +84,10 @@ class RdbkeeperError(Exception):
         record = {"code": self.code, "message": self.message, "hint": self.hint}
         return {**record, "field": self.field} if self.field else record
 
+    def as_answer(self) -> dict[str, str]:
+        """The error as it is answered: with `field` always, "" where it points at none."""
+        return {"field": "", **self.as_record()}
+
     def __str__(self) -> str:
         return f"{self.message} Hint: {self.hint}" if self.hint else self.message
 

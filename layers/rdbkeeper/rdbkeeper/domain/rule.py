@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
+from rdbkeeper.domain.moments import write_moment
 
 PROVIDERS = ("elasticache",)
 DEFAULT_VAULT = "default"
@@ -115,10 +116,18 @@ class Rule:
             "role": self.role,
             "state": self.state.value,
             "revision": self.revision,
-            "created_at": _write_time(self.created_at),
-            "watched_since": _write_time(self.watched_since or self.created_at),
+            "created_at": write_moment(self.created_at),
+            "watched_since": write_moment(self.watched_since or self.created_at),
             "former_places": list(self.former_places),
         }
+
+    def in_state(self, state: RuleState) -> Rule:
+        """The rule at its next revision, in that state."""
+        return replace(self, state=state, revision=self.revision + 1)
+
+    def has_same_target(self, other: Rule) -> bool:
+        """True when both protect the same instance at the same place."""
+        return (self.provider, self.place) == (other.provider, other.place)
 
     def is_same_wish(self, other: Rule) -> bool:
         """True when both say the same about what to protect, when, and where to; however far each has come."""
@@ -147,10 +156,6 @@ def _wish(rule: Rule) -> tuple[object, ...]:
     return (rule.name, rule.provider, rule.instance, rule.cycle, rule.vault, rule.prefix, rule.role)
 
 
-def _write_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
-
-
 @dataclass(frozen=True)
 class RuleEdit:
     """What an edit says of a rule; None where it says nothing. A rule's name cannot change."""
@@ -171,7 +176,7 @@ class RuleEdit:
         edited = replace(rule, **said, revision=rule.revision + 1)
         if edited.is_same_wish(rule):
             return rule
-        if edited.place == rule.place and edited.provider == rule.provider:
+        if edited.has_same_target(rule):
             return edited
         former = tuple(path for path in rule.former_places if path != edited.place.path)
         former = (*former, rule.place.path)[-MOST_FORMER_PLACES:]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.copy import CatalogEntry, Level
+from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.outcome import Outcome, human_duration
 from rdbkeeper.domain.rule import Rule, RuleState
 
@@ -54,8 +55,8 @@ class RunReport:
         """The report without its outcomes."""
         return {
             "run": self.run,
-            "started_at": _write_time(self.started_at),
-            "ended_at": _write_time(self.ended_at) if self.ended_at else None,
+            "started_at": write_moment(self.started_at),
+            "ended_at": write_moment(self.ended_at) if self.ended_at else None,
             "state": self.state.value,
             "line": self.line,
         }
@@ -82,7 +83,7 @@ class KeptCopies:
     path: str = ""
 
     def as_record(self) -> dict[str, Any]:
-        taken_at = _write_time(self.newest_verified_at) if self.newest_verified_at else None
+        taken_at = write_moment(self.newest_verified_at) if self.newest_verified_at else None
         return {"newest_copy": self.newest_copy, "newest_verified_at": taken_at, "path": self.path}
 
     @classmethod
@@ -109,6 +110,10 @@ class Block:
     message: str
     hint: str = ""
     owes_run: bool = False
+
+    def has_same_cause(self, other: Block | None) -> bool:
+        """True when the other says the same, whether or not a run is owed."""
+        return other is not None and (self.code, self.message) == (other.code, other.message)
 
     def as_record(self) -> dict[str, Any]:
         return dict(vars(self))
@@ -249,7 +254,3 @@ def block_for_missed_start(rule: Rule) -> Block:
 def owe_run(block: Block) -> Block:
     """The block, noting that a run was put off by it."""
     return replace(block, owes_run=True)
-
-
-def _write_time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
-from rdbkeeper.domain.errors import RdbkeeperError, RequestError, unexpected
+from rdbkeeper.domain.errors import RdbkeeperError, RequestError
 from rdbkeeper.entry.requests import (
     Command,
     CreateManyRules,
@@ -25,6 +25,7 @@ from rdbkeeper.entry.requests import (
     UpdateRule,
 )
 from rdbkeeper.flows.browse import BrowseSources
+from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.register import RegisterRules
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.show import ShowRules
@@ -39,10 +40,9 @@ def answer(journal: Journal, serve: Callable[[], Record]) -> Record:
     except RdbkeeperError as error:
         write = journal.info if isinstance(error, RequestError) else journal.error
         write("RequestRefused", str(error), reason=error.code)
-        return {"error": {"field": "", **error.as_record()}}
+        return {"error": error.as_answer()}
     except Exception as error:  # noqa: BLE001 - whoever asked is told by a code and a hint; the log has the rest
-        journal.exception("UnexpectedError", f"Serving a request: {type(error).__name__}")
-        return {"error": {"field": "", **unexpected("Serving the request", error).as_record()}}
+        return {"error": report_defect(journal, "Serving the request", error).as_answer()}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -14,11 +14,13 @@ from rdbkeeper.aws.clock import SystemClock
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
-from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.flows.transfer import PARTS_IN_FLIGHT
 from rdbkeeper.ports import Clock, Engine, Journal, Record, Source, Vault
+
+if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
+    from rdbkeeper.flows.fleet import FleetWork
+    from rdbkeeper.flows.rules_context import RulesContext
 
 # botocore's standard mode repeats what throttling and lost connections interrupt. Time-outs times attempts stay
 # within what a leg holds in reserve. A Complete may take minutes, but S3 sends white space meanwhile to keep the
@@ -121,13 +123,15 @@ def run_context(
 
 def rules(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> RulesContext:
     """What a person does with rules, over AWS."""
-    work = fleet_work(settings, journal, client)
-    return RulesContext(work.rules, work.runs, work, work.adapters, journal, work.clock)
+    from rdbkeeper.flows.rules_context import RulesContext
+
+    return RulesContext(fleet_work(settings, journal, client))
 
 
 def fleet_work(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> FleetWork:
     """What makes the fleet follow the rules, over AWS."""
     from rdbkeeper.aws.fleet import AwsFleet
+    from rdbkeeper.flows.fleet import FleetWork
 
     clock = SystemClock()
     return FleetWork(

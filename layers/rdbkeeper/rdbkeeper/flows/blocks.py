@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.domain.errors import RdbkeeperError, VaultError, unexpected
+from rdbkeeper.domain.errors import RdbkeeperError, VaultError
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import (
@@ -20,7 +20,7 @@ from rdbkeeper.domain.status import (
     missed_fire,
 )
 from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.repairs import RuleResult, repair_record
+from rdbkeeper.flows.repairs import RuleResult, hold, repair_record
 from rdbkeeper.ports import Record
 
 _SETTLED = (RuleState.ACTIVE, RuleState.PAUSED)
@@ -57,25 +57,21 @@ class RefreshBlocks:
     def _is_open(self, rule: Rule, status: RuleStatus, instances: Mapping[str, Instance]) -> bool:
         """Whether there is anything to settle; told from what was read of all rules at once."""
         found, known = find_instance_block(rule, instances.get(rule.instance)), status.block
-        if (found.code, found.message) != (known.code, known.message) if found and known else found is not known:
-            return True
-        return found is None and self._missed_fire(rule, status)
+        if found is None:
+            return known is not None or self._missed_fire(rule, status)
+        return not found.has_same_cause(known)
 
     def _guard(self, rule: Rule, status: RuleStatus, instances: Mapping[str, Instance]) -> RuleResult:
         """One rule's result, whatever it meets; nothing is begun when time is over."""
-        journal = self.work.journal.bind(rule=rule.name)
-        try:
+
+        def settle() -> RuleResult:
             if not self._is_open(rule, status, instances):
                 return RuleResult(rule.name)
             if not self.is_time_left():
                 return RuleResult(rule.name, left=True)
             return self._settle(rule.name, instances)
-        except RdbkeeperError as error:
-            journal.error("BlockUnsettled", str(error), reason=error.code)
-            return RuleResult(rule.name, error=error)
-        except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not take the others with it
-            journal.exception("UnexpectedError", f"{rule.name}: {type(error).__name__}")
-            return RuleResult(rule.name, error=unexpected(f"Settling what blocks {rule.name}", error))
+
+        return hold(self.work.journal, rule.name, f"Settling what blocks {rule.name}", "BlockUnsettled", settle)
 
     def _settle(self, rule_name: str, instances: Mapping[str, Instance]) -> RuleResult:
         """Block a rule or let it go on, as it is now: a run or a person may have changed it since all were read."""
@@ -85,7 +81,7 @@ class RefreshBlocks:
             return RuleResult(rule_name)
         found = find_instance_block(rule, instances.get(rule.instance))
         if found is not None:
-            if known is not None and (known.code, known.message) == (found.code, found.message):
+            if found.has_same_cause(known):
                 return RuleResult(rule_name)
             return self._block(rule, replace(found, owes_run=known.owes_run if known else False))
         if known is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 
 from rdbkeeper.domain.backup import Backup, Instance
 from rdbkeeper.domain.errors import InstanceNotFound
+from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.ports import Record
@@ -82,7 +82,7 @@ def _describe_backup(backup: Backup, kept_by: KeptBy) -> Record:
         "backup_id": backup.backup_id,
         "automatic": backup.automatic,
         "state": backup.state.value,
-        "taken_at": backup.taken_at.astimezone(UTC).isoformat(timespec="seconds") if backup.taken_at else None,
+        "taken_at": write_moment(backup.taken_at) if backup.taken_at else None,
         "files": len(backup.shards),
         "source_size": backup.source_size,
         "kept": bool(keepers),

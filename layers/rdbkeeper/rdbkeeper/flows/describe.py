@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 
+from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import RuleStatus, show
 from rdbkeeper.ports import Record
@@ -31,7 +32,7 @@ def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) ->
         "next_fire_times": [time.isoformat() for time in islice(rule.cycle.fire_times(now), fire_times)],
         "last_run": status.last_run.as_summary() if status.last_run else None,
         "newest_copy": kept.newest_copy or None,
-        "newest_verified_at": kept.newest_verified_at.astimezone(UTC).isoformat() if kept.newest_verified_at else None,
+        "newest_verified_at": write_moment(kept.newest_verified_at) if kept.newest_verified_at else None,
     }
 
 

@@ -54,11 +54,11 @@ class FleetWork:
         FleetError, and NotOurs when a stranger's thing lies under a name that the rule needs; asked of what was there
         before alone, since the tags of what was made just now may take a while to be shown.
         """
-        fleet = self.services.look_closely(rule_name)
+        prototype, fleet = self.services.prototype(), self.services.look_closely(rule_name)
         made_something = False
         for _ in range(MOST_ROUNDS):
             rule = self.rules.find_rule(rule_name)
-            changes = plan(self._registry(rule_name, rule), self.services.prototype(), fleet)
+            changes = plan(self._registry(rule_name, rule), prototype, fleet)
             if not made_something and rule is not None and rule.state is not RuleState.DELETING:
                 _refuse_strangers(changes)
             # An old version may be wanted by a run that was accepted this very second: reconciling removes it later.
@@ -72,6 +72,11 @@ class FleetWork:
                 "FleetUnsettled", f"What the rule {rule_name} runs on keeps changing; reconciling goes on with it."
             )
         return self._describe(rule_name, fleet)
+
+    def check_names_are_free(self, rule: Rule) -> None:
+        """Raise NotOurs when a stranger's thing lies under a name that a rule that is still to be made needs."""
+        wish = Registry((rule,), self.clock.now())
+        _refuse_strangers(plan(wish, self.services.prototype(), self.services.look_closely(rule.name)))
 
     def finish_deletion(self, rule: Rule) -> Record:
         """Take down everything that a rule marked as deleted runs on, then its row; returns what is told of it.

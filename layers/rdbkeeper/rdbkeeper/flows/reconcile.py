@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from rdbkeeper.domain.errors import RdbkeeperError, RuleBusy, TableError, unexpected
+from rdbkeeper.domain.errors import RdbkeeperError, RuleBusy, TableError
 from rdbkeeper.domain.fleet.changes import Change, LeaveAlone
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.fleet.plan import Registry, needs_closer_look, plan, plan_end
@@ -16,8 +16,9 @@ from rdbkeeper.domain.metrics import HOURS_OVERDUE, RECONCILED, rule_dimensions,
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RuleStatus, hours_overdue, missed_fire
 from rdbkeeper.flows.blocks import RefreshBlocks
+from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, names_of, repair_record
+from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, hold, names_of, repair_record
 from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Record
 
@@ -40,7 +41,7 @@ class Reconcile:
         """Reconcile everything; returns what was repaired, reported, and failed.
 
         The fleet is read in pages; `closely` also reads each rule's part by itself, aliases included. A dry run says
-        what it would do and does nothing.
+        what it would change in the fleet and does nothing.
         """
         if self.work.rules.fleet_has_ended():
             return self._refuse_after_the_end()
@@ -107,8 +108,7 @@ class Reconcile:
             try:
                 hours = hours_overdue(rule, statuses.get(rule.name, RuleStatus()), now)
             except Exception as error:  # noqa: BLE001 - one rule's alarm goes off for it, and no other's
-                journal = self.work.journal.bind(rule=rule.name)
-                journal.exception("UnexpectedError", f"{rule.name}: {type(error).__name__}")
+                report_defect(self.work.journal.bind(rule=rule.name), f"Measuring the rule {rule.name}", error)
                 continue
             self.work.journal.measure(HOURS_OVERDUE, hours, rule_dimensions(self.work.stack.stack, rule.name))
 
@@ -166,16 +166,7 @@ class Reconcile:
         """One rule's result, whatever it meets; nothing is begun when time is over."""
         if not self._is_time_left():
             return RuleResult(name, left=True)
-        try:
-            result = work_on()
-        except RdbkeeperError as error:
-            result = RuleResult(name, error=error)
-        except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not take the others with it
-            self.work.journal.bind(rule=name).exception("UnexpectedError", f"{name}: {type(error).__name__}")
-            result = RuleResult(name, error=unexpected(f"Reconciling the rule {name}", error))
-        if result.error is not None:
-            self.work.journal.bind(rule=name).error("RepairFailed", f"{name}: {result.error}", reason=result.error.code)
-        return result
+        return hold(self.work.journal, name, f"Reconciling the rule {name}", "RepairFailed", work_on)
 
     def _carry_out(self, name: str, changes: tuple[Change, ...]) -> RuleResult:
         """Carry out changes up to the first that fails."""
@@ -228,7 +219,7 @@ class Reconcile:
             self.work.finish_deletion(rule)
             record = repair_record(rule.name, rule.name, "DeletionFinished", "Its deletion had been cut off.")
         else:
-            active = replace(rule, state=RuleState.ACTIVE, revision=rule.revision + 1)
+            active = rule.in_state(RuleState.ACTIVE)
             try:
                 self.work.rules.replace_rule(active, rule.revision)
             except RuleBusy:

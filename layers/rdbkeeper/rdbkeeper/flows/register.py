@@ -9,15 +9,14 @@ from threading import Lock
 
 from rdbkeeper.domain.errors import (
     NameTaken,
-    NotOurs,
     OutOfTime,
     RdbkeeperError,
     RevisionStale,
     RuleBusy,
     RuleNotReady,
-    unexpected,
 )
 from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState, check_place_is_free
+from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.describe import describe_rule
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.ports import Record
@@ -79,10 +78,10 @@ class RegisterRules:
                     begun = self._begin(rule)
                 return {"name": name, **self._make(begun)}
             except RdbkeeperError as error:
-                return {"name": name, "error": {"field": "", **error.as_record()}}
+                return {"name": name, "error": error.as_answer()}
             except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not hide the others
-                self.context.journal.bind(rule=name).exception("UnexpectedError", f"{name}: {type(error).__name__}")
-                return {"name": name, "error": {"field": "", **unexpected(f"Making {name}", error).as_record()}}
+                defect = report_defect(self.context.journal.bind(rule=name), f"Making {name}", error)
+                return {"name": name, "error": defect.as_answer()}
 
         with ThreadPoolExecutor(MADE_AT_ONCE) as workers:
             results = list(workers.map(create, wanted))
@@ -91,23 +90,16 @@ class RegisterRules:
 
     def _begin(self, rule: Rule) -> _Begun:
         """The rule's row, put now or by an earlier request of the same wish."""
-        context, stack = self.context, self.context.fleet.stack
+        context = self.context
         existing = context.rules.find_rule(rule.name)
         if existing is not None:
             return _Begun(_take_up(existing, rule), is_ours=False)
         if context.rules.fleet_has_ended():
-            raise RuleNotReady(f"The stack {stack.stack} is being deleted.", hint="Deploy it again first.")
-        rule.cycle.get_next_fire_times(context.clock.now(), 1)
-        stack.check_function_name(rule.name)
-        stack.check_role(rule.role)
-        context.check_instance(rule)
-        function = context.fleet.services.look_closely(rule.name).functions.get(stack.function_name(rule.name))
-        if function is not None and function.rule != rule.name:
-            raise NotOurs(
-                f"There is a function {function.name} that this stack's rule {rule.name} did not make.",
-                field="name",
-                hint="It lacks the stack's tags, so it is left alone. Choose another rule name, or remove it yourself.",
+            raise RuleNotReady(
+                f"The stack {context.fleet.stack.stack} is being deleted.", hint="Deploy it again first."
             )
+        context.check_wish(rule)
+        context.fleet.check_names_are_free(rule)
         return self._register(rule)
 
     def _register(self, rule: Rule) -> _Begun:
@@ -147,7 +139,7 @@ class RegisterRules:
 
     def _activate(self, registered: Rule) -> Rule:
         """Mark the rule as active, unless somebody has deleted it while its function was being made."""
-        active = replace(registered, state=RuleState.ACTIVE, revision=registered.revision + 1)
+        active = registered.in_state(RuleState.ACTIVE)
         try:
             self.context.rules.replace_rule(active, registered.revision)
         except RuleBusy:
@@ -160,7 +152,7 @@ class RegisterRules:
         return active
 
     def _undo_create(self, rule: Rule, error: RdbkeeperError) -> None:
-        deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
+        deleting = rule.in_state(RuleState.DELETING)
         try:
             self.context.rules.replace_rule(deleting, rule.revision)
             self.context.fleet.finish_deletion(deleting)
@@ -192,7 +184,7 @@ class RegisterRules:
         if edited.role != rule.role:
             context.fleet.stack.check_role(edited.role)
         if (edited.provider, edited.instance) != (rule.provider, rule.instance):
-            context.check_instance(edited)
+            context.get_instance(edited)
         return self._change(rule, edited, "RuleUpdated", f"The rule {name} is at revision {edited.revision}.")
 
     def pause(self, name: str) -> Record:
@@ -209,7 +201,7 @@ class RegisterRules:
             if rule.state is state:
                 return self._answer(rule, self.context.fleet.follow(name))
             since = self.context.clock.now() if state is RuleState.ACTIVE else rule.watched_since
-            changed = replace(rule, state=state, revision=rule.revision + 1, watched_since=since)
+            changed = replace(rule.in_state(state), watched_since=since)
             try:
                 return self._change(rule, changed, code, message)
             except RevisionStale:
@@ -225,12 +217,7 @@ class RegisterRules:
         except RdbkeeperError as error:
             self._put_back(before, after, error)
             raise
-        if (after.provider, after.instance, after.place, after.role) != (
-            before.provider,
-            before.instance,
-            before.place,
-            before.role,
-        ):
+        if not after.has_same_target(before) or after.role != before.role:
             self.context.rules.record_block(after.name, None)  # what blocked it was said of the rule as it was
         self._log(after, code, message)
         return self._answer(after, made)
@@ -293,7 +280,7 @@ class RegisterRules:
             rule = rules.find_rule(name)
             if rule is None or rule.state is RuleState.DELETING:
                 return rule
-            deleting = replace(rule, state=RuleState.DELETING, revision=rule.revision + 1)
+            deleting = rule.in_state(RuleState.DELETING)
             try:
                 rules.replace_rule(deleting, rule.revision)
             except RuleBusy:

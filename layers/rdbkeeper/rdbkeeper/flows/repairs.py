@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rdbkeeper.domain.errors import RdbkeeperError
-from rdbkeeper.ports import Record
+from rdbkeeper.flows.defects import report_defect
+from rdbkeeper.ports import Journal, Record
 
 # An answer is at most 6 MB ("Lambda quotas"), and nobody reads more.
 MOST_TOLD = 1000
@@ -24,6 +25,20 @@ class RuleResult:
     reports: tuple[Record, ...] = ()
     error: RdbkeeperError | None = None
     left: bool = False
+
+
+def hold(journal: Journal, rule: str, what: str, failure: str, work_on: Callable[[], RuleResult]) -> RuleResult:
+    """One rule's result, whatever it meets while doing `what`; a failure is logged by its code, a defect as one."""
+    journal = journal.bind(rule=rule)
+    try:
+        result = work_on()
+    except RdbkeeperError as error:
+        result = RuleResult(rule, error=error)
+    except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not take the others with it
+        result = RuleResult(rule, error=report_defect(journal, what, error))
+    if result.error is not None:
+        journal.error(failure, f"{rule}: {result.error}", reason=result.error.code)
+    return result
 
 
 def repair_record(rule: str, target: str, code: str, reason: str) -> Record:

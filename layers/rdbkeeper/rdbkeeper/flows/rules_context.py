@@ -16,15 +16,33 @@ from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable
 
 @dataclass(frozen=True)
 class RulesContext:
-    """The ports that actions on rules work with; `pause` waits for some seconds."""
+    """The fleet that rules run on, and through it the ports that actions on rules work with.
 
-    rules: RuleTable
-    runs: RunTable
+    `pause` waits for some seconds.
+    """
+
     fleet: FleetWork
-    adapters: Adapters
-    journal: Journal
-    clock: Clock
     pause: Callable[[float], None] = time.sleep
+
+    @property
+    def rules(self) -> RuleTable:
+        return self.fleet.rules
+
+    @property
+    def runs(self) -> RunTable:
+        return self.fleet.runs
+
+    @property
+    def adapters(self) -> Adapters:
+        return self.fleet.adapters
+
+    @property
+    def journal(self) -> Journal:
+        return self.fleet.journal
+
+    @property
+    def clock(self) -> Clock:
+        return self.fleet.clock
 
     def get_rule(self, name: str) -> Rule:
         """The rule of that name. Raises RuleNotFound."""
@@ -51,8 +69,15 @@ class RulesContext:
         """The rule's instance, or None."""
         return self.adapters.source(rule.provider).find_instance(rule.instance)
 
-    def check_instance(self, rule: Rule) -> None:
-        """Raise InstanceNotFound or BackupsDisabled when the rule's instance cannot be protected."""
+    def check_wish(self, rule: Rule) -> Instance:
+        """The instance of a rule that is still to be made. Raises what keeps it from being, but for what is taken."""
+        rule.cycle.get_next_fire_times(self.clock.now(), 1)
+        self.fleet.stack.check_function_name(rule.name)
+        self.fleet.stack.check_role(rule.role)
+        return self.get_instance(rule)
+
+    def get_instance(self, rule: Rule) -> Instance:
+        """The rule's instance. Raises InstanceNotFound, and BackupsDisabled when it cannot be protected."""
         instance = self.find_instance(rule)
         if instance is None:
             raise InstanceNotFound(
@@ -64,3 +89,4 @@ class RulesContext:
         block = find_instance_block(rule, instance)
         if block is not None and block.code == BackupsDisabled.__name__:
             raise BackupsDisabled(block.message, field="source.instance", hint=f"Switch them on first. {block.hint}")
+        return instance

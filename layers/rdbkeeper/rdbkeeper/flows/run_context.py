@@ -69,7 +69,7 @@ class RunContext:
             raise RuleGone(
                 f"The rule {self.rule_name} was deleted while its run was going.", hint="Nothing more is copied."
             )
-        if (now.provider, now.instance, now.place) != (rule.provider, rule.instance, rule.place):
+        if not now.has_same_target(rule):
             raise RuleChanged(
                 f"The rule {self.rule_name} was pointed at another instance or place while its run was going.",
                 hint="Nothing more is copied to where it pointed; the next run goes by the rule as it is now.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from rdbkeeper.domain.backup import Backup
+from rdbkeeper.domain.backup import Backup, Instance
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome
 from rdbkeeper.domain.rule import Rule, check_place_is_free
@@ -46,19 +46,16 @@ class ShowRules:
 
     def preview(self, name: str) -> Record:
         """What a rule will do: when it fires, what a run would copy now, and what retention would remove."""
-        return self._preview(self.context.get_rule(name))
+        rule = self.context.get_rule(name)
+        return self._preview(rule, self.context.find_instance(rule))
 
     def preview_wish(self, rule: Rule) -> Record:
         """The same of a rule that does not exist yet. Raises what creating it would, as far as it can be known."""
-        rule.cycle.get_next_fire_times(self.context.clock.now(), 1)
-        self.context.fleet.stack.check_function_name(rule.name)
-        self.context.fleet.stack.check_role(rule.role)
-        self.context.check_instance(rule)
+        instance = self.context.check_wish(rule)
         check_place_is_free(rule, self.context.rules.rules())
-        return self._preview(rule)
+        return self._preview(rule, instance)
 
-    def _preview(self, rule: Rule) -> Record:
-        instance = self.context.find_instance(rule)
+    def _preview(self, rule: Rule, instance: Instance | None) -> Record:
         block = find_instance_block(rule, instance)
         backups = self.context.adapters.source(rule.provider).backups(instance) if instance else []
         selection = select(backups, self.context.adapters.vault(rule.vault).catalog(rule.place.path))
