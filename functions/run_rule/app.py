@@ -8,7 +8,8 @@ from typing import Any
 from aws_durable_execution_sdk_python import DurableContext, durable_execution
 
 from rdbkeeper.entry import wiring
-from rdbkeeper.entry.settings import read_run_settings, rule_of
+from rdbkeeper.entry.run_events import read_run_request
+from rdbkeeper.entry.settings import RunSettings, read_logged, rule_of
 from rdbkeeper.flows.run import run_rule
 from rdbkeeper.flows.run_context import run_id_of
 
@@ -18,7 +19,6 @@ def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     """Run the rule that this function belongs to."""
     execution = context.execution_context.durable_execution_arn
     journal = wiring.journal(rule=rule_of(os.environ), run=run_id_of(execution))
-    settings = read_run_settings(os.environ, journal)
-    engine = wiring.engine(context, journal)
-    on_request = event.get("requested") is True
-    return run_rule(engine, wiring.run_context(settings, execution, journal, on_request=on_request), settings.poll)
+    settings = read_logged(RunSettings.from_environment, os.environ, journal)
+    run = wiring.run_context(settings, execution, journal, read_run_request(event, journal))
+    return run_rule(wiring.engine(context, journal, settings), run, settings.poll)

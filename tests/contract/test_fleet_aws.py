@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import urllib3
 
-from rdbkeeper.aws.executions import DurableExecutions
 from rdbkeeper.aws.fleet import AwsFleet
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import FleetRefused
@@ -117,15 +116,6 @@ def test_a_run_is_told_its_rule_and_that_it_was_asked_for(aws_place: AwsPlace) -
     execution = aws_place.fleet.start_run(rule.name, f"{rule.name}-first")
     found = aws_place.lab.client.get_durable_execution(DurableExecutionArn=execution)
     assert found["InputPayload"] == f'{{"rule": "{rule.name}", "requested": true}}'
-    executions = DurableExecutions(aws_place.lab.client)
-    assert not executions.has_ended(execution)
-    aws_place.fleet.stop_runs(rule.name)
-    assert executions.has_ended(execution)
-
-
-def test_an_execution_that_is_unknown_has_ended(aws_place: AwsPlace) -> None:
-    function = f"arn:aws:lambda:us-east-1:{aws_place.cloud.account_id}:function:rdbkeeper-rule-none"
-    assert DurableExecutions(aws_place.lab.client).has_ended(f"{function}:1/durable-execution/name/id")
 
 
 def test_the_code_is_fetched_once_for_all_functions_of_a_deployment(

@@ -43,6 +43,10 @@ def test_functions_get_their_environment_resolved_and_as_text(cloud: LocalCloud,
         "RDBKEEPER_STAGING_BUCKET": stack.resources["StagingBucket"],
         "RDBKEEPER_EXPORT_POLL_SECONDS": "1",
         "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "180",
+        "RDBKEEPER_SPREAD_FROM_GIGABYTES": "20",
+        "RDBKEEPER_WORKERS_PER_RULE": "8",
+        "RDBKEEPER_COPY_LEG_FUNCTION": f"{stack.arns['CopyLegFunction']}:1",
+        "RDBKEEPER_INVOCATION_SECONDS": "900",
     }
     manager = functions.get_function_configuration(FunctionName=f"{STACK}-manage-rules")
     assert manager["Environment"]["Variables"]["RDBKEEPER_SCHEDULER_ROLE_ARN"] == stack.arns["SchedulerRole"]

@@ -44,7 +44,7 @@ def table(tables: Tables) -> RuleTable:
 
 
 def test_a_created_rule_is_found_as_it_was(table: RuleTable) -> None:
-    rule = make_rule()
+    rule = make_rule(bandwidth_mbps=400)
     table.create_rule(rule, table.registry_revision())
     assert table.find_rule(rule.name) == rule
     assert table.rules() == [rule]

@@ -204,6 +204,15 @@ def test_attempts_at_a_leg_are_counted_and_the_next_leg_begins_anew(table: RunTa
     assert table.count_attempt("r", "t", 7) == 1
 
 
+def test_all_attempts_of_a_rule_are_forgotten_at_once_and_no_others(table: RunTable) -> None:
+    for rule, transfer in (("r", "a"), ("r", "b"), ("s", "a")):
+        table.count_attempt(rule, transfer, 0)
+    table.forget_all_attempts("r")
+    assert [table.count_attempt("r", name, 0) for name in ("a", "b")] == [1, 1]
+    assert table.count_attempt("s", "a", 0) == 2
+    table.forget_all_attempts("nobody")
+
+
 # What only DynamoDB has
 
 

@@ -79,7 +79,8 @@ def test_nothing_is_visible_before_the_upload_is_complete(vault: Vault) -> None:
     upload, _ = put(vault, "a/0001.rdb", LARGE)
     assert vault.find_object("a/0001.rdb") is None
     assert vault.find_uploads("a/0001.rdb") == [upload]
-    assert vault.find_uploads("a/0001") == []
+    assert vault.find_uploads("a/") == vault.find_uploads("") == [upload]
+    assert vault.find_uploads("a/0001.rdb.more") == vault.find_uploads("b") == []
 
 
 def test_putting_a_part_again_puts_the_same_part(vault: Vault) -> None:

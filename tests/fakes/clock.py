@@ -19,3 +19,6 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         self._elapsed_s += seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)

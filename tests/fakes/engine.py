@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from rdbkeeper.domain.errors import RdbkeeperError, from_record
+from rdbkeeper.domain.error_records import from_record
+from rdbkeeper.domain.errors import RdbkeeperError, WorkerDenied
 from rdbkeeper.ports import Poll, Record
 from tests.fakes.clock import FakeClock
 
@@ -20,19 +21,29 @@ class ProcessDied(BaseException):
 
 @dataclass
 class ReplayEngine:
-    """Remembers what steps returned under their position; `dies_after` ends the process after that many steps."""
+    """Remembers what steps returned under their position; `dies_after` ends the process after that many steps.
+
+    `worker` does a share as a sandbox of its own would; without one none can be reached.
+    """
 
     clock: FakeClock
     execution: str = "arn:aws:lambda:us-east-1:000000000000:function:f:1/durable-execution/run/1"
     seconds_per_invocation: float = 900.0
     remembered: list[tuple[str, str]] = field(default_factory=list)
     dies_after: int | None = None
+    worker: Callable[[Record], Record] | None = None
     steps_run: int = 0
     invocations: int = 1
     _position: int = 0
+    _operations: int = 1
+
+    @property
+    def operations(self) -> int:
+        return self._operations
 
     def begin_invocation(self) -> None:
         self._position = 0
+        self._operations = 1
         self.invocations += 1
         self.dies_after = None
 
@@ -49,6 +60,20 @@ class ReplayEngine:
 
         return self._unwrap(self._remember(name, look_until_settled))
 
+    def spread(self, name: str, requests: Sequence[Record], at_once: int) -> list[Record]:
+        assert all(len(json.dumps(request)) < LARGEST_RESULT_BYTES for request in requests)
+
+        def ask_all() -> Record:
+            return {"result": [self._ask(json.loads(json.dumps(request))) for request in requests]}
+
+        answers: list[Record] = self._remember(name, ask_all, operations=1 + len(requests))["result"]
+        return answers
+
+    def _ask(self, request: Record) -> Record:
+        if self.worker is None:
+            return {"failed": WorkerDenied("There is no worker.").as_record()}
+        return self.worker(request)
+
     def renew_invocation(self, name: str) -> None:
         def renew() -> Record:
             self.invocations += 1
@@ -59,7 +84,7 @@ class ReplayEngine:
     def seconds_left(self) -> float:
         return self.seconds_per_invocation
 
-    def _remember(self, name: str, do: Callable[[], Record]) -> Record:
+    def _remember(self, name: str, do: Callable[[], Record], operations: int = 1) -> Record:
         if self._position < len(self.remembered):
             known_name, result = self.remembered[self._position]
             assert known_name == name, f"not deterministic: {known_name!r} became {name!r}"
@@ -71,6 +96,7 @@ class ReplayEngine:
                 raise ProcessDied
             self.remembered.append((name, result))
         self._position += 1
+        self._operations += operations
         record: Record = json.loads(result)
         return record
 

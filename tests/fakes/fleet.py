@@ -22,6 +22,7 @@ from rdbkeeper.domain.fleet.parts import (
     ScheduleWanted,
 )
 from rdbkeeper.domain.fleet.settings import ALIAS, FleetSettings, schedule_names
+from rdbkeeper.ports import Record
 from tests.fakes.fleet_parts import (
     FUNCTIONS_ARN,
     PROTOTYPE_SETTINGS,
@@ -34,6 +35,7 @@ from tests.fakes.fleet_parts import (
 __all__ = ["SETTINGS", "MemoryExecutions", "MemoryFleet", "MemoryFunction"]
 
 _RUN_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
@@ -330,7 +332,16 @@ class MemoryFleet:
 
 @dataclass
 class MemoryExecutions:
-    going: set[str] = field(default_factory=set)
+    """Executions that are going, when others ended, and the successors that were started, by name."""
 
-    def has_ended(self, execution: str) -> bool:
-        return execution not in self.going
+    going: set[str] = field(default_factory=set)
+    ended_at: dict[str, datetime] = field(default_factory=dict)
+    successors: dict[str, tuple[str, Record]] = field(default_factory=dict)
+
+    def find_end(self, execution: str) -> datetime | None:
+        return None if execution in self.going else self.ended_at.get(execution, _LONG_AGO)
+
+    def start_successor(self, execution: str, name: str, request: Record) -> None:
+        known = self.successors.setdefault(name, (execution, request))
+        if known[1] != request:
+            raise FleetRefused(f"A run {name} was started with another request.")

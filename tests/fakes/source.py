@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -115,23 +116,28 @@ class MemorySource:
         if not set(keys.values()) <= set(self.staged):
             return None
         return tuple(
-            StagedFile(shard, key, len(self.staged[key]), f'"{hash(self.staged[key]):x}"')
-            for shard, key in keys.items()
+            StagedFile(shard, key, len(self.staged[key]), etag_of(self.staged[key])) for shard, key in keys.items()
         )
 
     def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> BytesStream:
         data = self.staged.get(file.key)
         if data is None:
             raise BackupGone(f"Reading the staged file {file.key} failed: it is gone.")
-        if f'"{hash(data):x}"' != file.etag:
+        if etag_of(data) != file.etag:
             raise StagedFileChanged(f"Reading the staged file {file.key} failed: it is another one now.")
         end = min(first_byte + length_bytes, self.cut_at.get(file.shard.name, len(data)))
         return BytesStream(data[first_byte:end])
 
     def discard_export(self, backup: Backup, attempt: str) -> None:
-        for shard in backup.shards:
-            self.staged.pop(f"{self._target(backup, attempt)}-{shard.name}.rdb", None)
+        target = self._target(backup, attempt)
+        gone = [self.staged.pop(f"{target}-{shard.name}.rdb", None) for shard in backup.shards]
+        if any(data is not None for data in gone):
+            del self.exports[target]  # nothing remembers it, so the same wish is a new one
 
     @staticmethod
     def _target(backup: Backup, attempt: str) -> str:
         return f"{backup.instance}-{attempt}"
+
+
+def etag_of(data: bytes) -> str:
+    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'

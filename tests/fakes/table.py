@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from rdbkeeper.domain.errors import LeaseLost, NameTaken, RuleBusy
 from rdbkeeper.domain.fleet.parts import ScheduleSent
@@ -17,6 +18,11 @@ from tests.fakes.clock import FakeClock
 
 DELETIONS_KEPT_FOR = timedelta(days=30)
 RUNS_KEPT_FOR = timedelta(days=400)
+
+
+@lru_cache(maxsize=256)
+def _read_rule(text: str) -> Rule:
+    return Rule.from_record(json.loads(text))
 
 
 @dataclass
@@ -46,10 +52,10 @@ class MemoryRuleTable:
 
     def find_rule(self, name: str) -> Rule | None:
         record = self._tables.rule_records.get(name)
-        return Rule.from_record(json.loads(record)) if record else None
+        return _read_rule(record) if record else None
 
     def rules(self) -> list[Rule]:
-        return [Rule.from_record(json.loads(record)) for _, record in sorted(self._tables.rule_records.items())]
+        return [_read_rule(record) for _, record in sorted(self._tables.rule_records.items())]
 
     def rules_page(self, after: str, limit: int) -> RulesPage:
         assert limit > 0
@@ -218,3 +224,8 @@ class MemoryRunTable:
 
     def forget_attempts(self, rule: str, transfer: str) -> None:
         self._tables.attempts.pop((rule, transfer), None)
+
+    def forget_all_attempts(self, rule: str) -> None:
+        for of_rule, transfer in list(self._tables.attempts):
+            if of_rule == rule:
+                self.forget_attempts(rule, transfer)

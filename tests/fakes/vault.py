@@ -26,6 +26,7 @@ class MemoryVault:
     without_sum: set[str] = field(default_factory=set)
     denies_aborts: bool = False
     parts_put: int = 0
+    smallest_part_bytes: int = SMALLEST_PART_BYTES
     _next_upload: int = 0
 
     def catalog(self, path: str) -> list[CatalogEntry]:
@@ -58,8 +59,8 @@ class MemoryVault:
             raise ObjectExists(f"Creating {key} failed: it exists.")
         self.objects[key] = bytes(body)
 
-    def find_uploads(self, key: str) -> list[Upload]:
-        return [Upload(at, upload_id) for upload_id, (at, _) in self.uploads.items() if at == key]
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        return [Upload(key, upload_id) for upload_id, (key, _) in self.uploads.items() if key.startswith(prefix)]
 
     def open_upload(self, key: str) -> Upload:
         self._fail("open_upload")
@@ -85,7 +86,7 @@ class MemoryVault:
         bodies = [stored.get(part.number, b"") for part in parts]
         if [_etag(body) for body in bodies] != [part.etag for part in parts]:
             raise StoreMismatch(f"Completing {upload.key} failed: a part is not what was put.")
-        if any(len(body) < SMALLEST_PART_BYTES for body in bodies[:-1]):
+        if any(len(body) < self.smallest_part_bytes for body in bodies[:-1]):
             raise VaultRefused(f"Completing {upload.key} failed: a part is too small.")
         data = b"".join(bodies)
         if len(data) != size_bytes or crc64_nvme(data) != crc64nvme:

@@ -9,6 +9,7 @@ from threading import RLock
 from typing import Any
 
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.entry.answers import RuleActions
 from rdbkeeper.flows.browse import BrowseSources
 from rdbkeeper.flows.fleet import FleetWork
@@ -119,7 +120,7 @@ class Desk:
             journal=self.journal,
             clock=self.clock,
             export_timeout=timedelta(hours=3),
-            on_request=on_request,
+            request=RunRequest(on_request=on_request),
         )
         try:
             return run_rule(ReplayEngine(self.clock, execution=execution), context, POLL)

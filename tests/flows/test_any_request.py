@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -113,6 +114,7 @@ _places = {
     "vault": st.just("default"),
     "prefix": st.sampled_from(["", "redis/", "redis/orders/", "new/", "old/"]),
     "role": st.sampled_from(["", ARCHIVIST, "not-allowed"]),
+    "bandwidth_mbps": st.sampled_from([0, 1, 400, 100_000]),
 }
 _rules = _pairs({"name": _names, "source": _sources, "cycle": _cycles}, optional=_places)
 _edits = _pairs({}, optional={"source": _sources, "cycle": _cycles, **_places})
@@ -265,17 +267,17 @@ def test_any_wish_to_reconcile_is_answered(event: Any) -> None:
         assert snapshot(desk) == untouched(), "a dry run has changed something"
 
 
-def test_the_good_requests_are_of_every_action_and_most_are_served() -> None:
-    assert set(_fields) == set(ACTIONS)
-    served = dict.fromkeys(ACTIONS, 0)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_of_the_good_requests_of_every_action_some_are_served(action: str) -> None:
+    served = []
 
-    @_any_of(150)
-    @given(_good)
-    def count(event: Any) -> None:
-        served[event["action"]] += "error" not in ask(new_world(), event)
+    @_any_of(30)
+    @given(_fields[action])
+    def ask_for_it(said: Any) -> None:
+        served.append("error" not in ask(new_world(), {"action": action, **copy.deepcopy(said)}))
 
-    count()
-    assert min(served.values()) > 0, served
+    ask_for_it()
+    assert any(served)
 
 
 def test_a_snapshot_sees_each_change() -> None:

@@ -17,6 +17,7 @@ from rdbkeeper.domain.errors import (
     VaultUnavailable,
 )
 from rdbkeeper.domain.selection import MOST_BACKUPS_PER_RUN
+from rdbkeeper.flows import copy
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.flows.world import NIGHT, World, after_each
 
@@ -393,3 +394,16 @@ def _raises(error: Exception) -> Any:
         raise error
 
     return method
+
+
+def test_a_backup_that_its_rules_cap_would_never_let_through_fails_with_the_cap_that_would(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copy, "LONGEST_COPY_S", 0.001)
+    world.edit(bandwidth_mbps=1)
+    world.add_backup("one", files={"0001": rdb_file(400)})
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.outcomes() == {"one": "CapTooLow"}
+    assert "bandwidth_mbps to 4 at least" in world.journal.text()
+    assert world.vault.uploads == {}

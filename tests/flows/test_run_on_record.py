@@ -9,6 +9,7 @@ import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, RunFailed, SourceDenied, VaultDenied, VaultUnavailable
 from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.status import RunState, show
 from tests.flows.world import NIGHT, World, after_each
 
@@ -147,7 +148,7 @@ def test_a_paused_rule_copies_nothing_by_its_timer(world: World) -> None:
 def test_a_paused_rule_runs_when_it_is_asked_to(world: World) -> None:
     world.add_backup("one")
     world.edit(state=RuleState.PAUSED)
-    world.run(on_request=True)
+    world.run(request=RunRequest(on_request=True))
     assert world.copied_backups() == ["one"]
 
 

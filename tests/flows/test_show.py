@@ -196,8 +196,9 @@ def test_a_preview_of_a_blocked_rule_says_what_is_in_the_way(desk: Desk) -> None
 
 
 def test_a_preview_of_a_wish_is_that_of_the_rule_that_comes_of_it(desk: Desk) -> None:
-    wish = new_rule("second", instance="sessions", cycle=BOTH_DAYS)
+    wish = new_rule("second", instance="sessions", cycle=BOTH_DAYS, bandwidth_mbps=400)
     preview = desk.show.preview_wish(wish)
+    assert preview["bandwidth_mbps"] == 400
     desk.register.create(wish)
     assert desk.show.preview("second") == preview
 

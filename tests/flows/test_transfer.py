@@ -3,103 +3,325 @@
 from __future__ import annotations
 
 import threading
-import time
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from rdbkeeper.domain.backup import Shard, StagedFile
-from rdbkeeper.domain.errors import StreamCutShort, VaultUnavailable
-from rdbkeeper.domain.transfer import MEBIBYTE, FileTransfer, Transfer
-from rdbkeeper.flows.transfer import PARTS_IN_FLIGHT, copy_leg
-from rdbkeeper.ports import Part, Upload
+from rdbkeeper.domain.errors import RdbkeeperError, SourceUnavailable, StreamCutShort, StreamTooLong, VaultUnavailable
+from rdbkeeper.domain.transfer import MEBIBYTE, FileTransfer, Piece, Transfer
+from rdbkeeper.flows.pace import Pace
+from rdbkeeper.flows.publish import judge_file
+from rdbkeeper.flows.transfer import (
+    MOST_BUFFER_BYTES,
+    MOST_ITEMS_PER_LEG,
+    OPENINGS_PER_PART,
+    LegPorts,
+    copy_leg,
+    lanes_for,
+)
+from rdbkeeper.ports import ByteStream, Part, Upload
 from rdbkeeper.rdb.checksum import crc64_nvme, crc64_redis
 from tests.fakes.clock import FakeClock
 from tests.fakes.rdb_files import rdb_file
-from tests.fakes.source import BytesStream, MemorySource
+from tests.fakes.source import BytesStream, MemorySource, etag_of
 from tests.fakes.vault import MemoryVault
 
-FILE = rdb_file(16 * MEBIBYTE * 8 + 77)
+PART = 64
+FILE = rdb_file(PART * 8 + 7)
 
 
-class CountingVault(MemoryVault):
-    """Counts the parts that are being put at a time."""
+class HeldVault(MemoryVault):
+    """Lets no part through before as many are waiting as there should be lanes."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.lock = threading.Lock()
-        self.active = self.most_active = self.done = 0
+    def __init__(self, lanes: int) -> None:
+        super().__init__(smallest_part_bytes=1)
+        self.barrier = threading.Barrier(lanes, timeout=20)
 
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
-        with self.lock:
-            self.active += 1
-            self.most_active = max(self.most_active, self.active)
-        time.sleep(0.01)
-        part = super().put_part(upload, number, body, crc64nvme)
-        with self.lock:
-            self.active -= 1
-            self.done += 1
-        return part
+        self.barrier.wait()
+        return super().put_part(upload, number, body, crc64nvme)
 
 
-class CountingSource(MemorySource):
-    """Counts the parts that were read and are not yet in the vault."""
+class MeteredSource(MemorySource):
+    """Counts the streams that are open at a time, and may break each one differently."""
 
-    vault: CountingVault
-    opened = 0
-    most_held = 0
+    opened: int = 0
+    breaks: list[Any] = []  # noqa: RUF012 - set by each test on its own instance
 
-    def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> BytesStream:
+    def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
         self.opened += 1
-        self.most_held = max(self.most_held, self.opened - self.vault.done)
-        return super().open_range(file, first_byte, length_bytes)
+        stream = super().open_range(file, first_byte, length_bytes)
+        return self.breaks.pop(0)(stream) if self.breaks else stream
 
 
-def prepare() -> tuple[CountingSource, CountingVault, Transfer]:
-    vault, source = CountingVault(), CountingSource()
-    source.vault = vault
-    source.staged["staged"] = FILE
-    staged = StagedFile(Shard("0001"), "staged", len(FILE), f'"{hash(FILE):x}"')
+class Breaking:
+    """A stream that gives some bytes and then fails, or ends."""
+
+    def __init__(self, stream: ByteStream, after_bytes: int, error: RdbkeeperError | None) -> None:
+        self._stream, self._left, self._error = stream, after_bytes, error
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        if self._left == 0 and self._error is not None:
+            raise self._error
+        count = self._stream.readinto(buffer[: self._left])
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def breaks(after_bytes: int, error: RdbkeeperError | None = None) -> Any:
+    return lambda stream: Breaking(stream, after_bytes, error)
+
+
+def prepare(data: bytes = FILE, vault: MemoryVault | None = None) -> tuple[MeteredSource, MemoryVault, Transfer]:
+    vault = vault or MemoryVault(smallest_part_bytes=1)
+    source = MeteredSource(staged={"staged": data})
+    source.breaks = []
+    staged = StagedFile(Shard("0001"), "staged", len(data), etag_of(data))
     upload = vault.open_upload("key")
-    return source, vault, Transfer((FileTransfer(staged, "key", upload.upload_id),))
+    return source, vault, Transfer((FileTransfer(staged, "key", upload.upload_id, PART),), PART)
 
 
-def test_memory_is_bounded_by_the_parts_in_flight_whatever_the_size_of_the_file() -> None:
+def copy(source: MemorySource, vault: MemoryVault, transfer: Transfer, lanes: int = 1, budget_s: float = 1) -> Transfer:
+    clock = FakeClock()
+    ports = LegPorts(source, vault, clock, Pace(None, clock))
+    return transfer.advance(copy_leg(transfer, transfer.missing(), ports, lanes, budget_s))
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 20])
+def test_the_sums_run_over_the_whole_file_whatever_the_lanes(lanes: int) -> None:
     source, vault, transfer = prepare()
-    copy_leg(transfer, source, vault, FakeClock(), 1)
-    assert source.opened == 9
-    assert vault.most_active <= PARTS_IN_FLIGHT
-    assert source.most_held <= PARTS_IN_FLIGHT + 1
-
-
-def test_the_sums_run_over_the_whole_file() -> None:
-    source, vault, transfer = prepare()
-    (file,) = copy_leg(transfer, source, vault, FakeClock(), 1).files
-    assert (file.crc64, file.crc64nvme) == (crc64_redis(FILE), crc64_nvme(FILE))
-    assert (file.header, file.trailer) == (FILE[:9], FILE[-9:])
+    (file,) = copy(source, vault, transfer, lanes).files
+    sums = judge_file(file).sums
+    assert (sums.crc64, sums.crc64nvme, sums.size_bytes) == (crc64_redis(FILE), crc64_nvme(FILE), len(FILE))
+    assert (sums.head, sums.tail) == (FILE[:9], FILE[-9:])
     assert [len(file.receipts), file.is_done] == [9, True]
+    assert b"".join(body for _, body in sorted(vault.uploads["upload-1"][1].items())) == FILE
 
 
-def test_a_leg_that_failed_may_be_repeated_from_the_same_state() -> None:
+def test_as_many_parts_are_in_flight_as_there_are_lanes() -> None:
+    # Eight parts in four lanes: were fewer in flight, the barrier would never open.
+    source, vault, transfer = prepare(rdb_file(PART * 8), HeldVault(4))
+    assert copy(source, vault, transfer, lanes=4).is_done
+
+
+def test_never_more_parts_are_held_than_there_are_lanes() -> None:
+    held = most_held = 0
+    lock = threading.Lock()
+
+    class Counting(MemoryVault):
+        def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
+            nonlocal held
+            part = super().put_part(upload, number, body, crc64nvme)
+            with lock:
+                held -= 1
+            return part
+
+    class Opening(MeteredSource):
+        def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
+            nonlocal held, most_held
+            with lock:
+                held += 1
+                most_held = max(most_held, held)
+            return super().open_range(file, first_byte, length_bytes)
+
+    data = rdb_file(PART * 60)
+    _, vault, transfer = prepare(data, Counting(smallest_part_bytes=1))
+    source = Opening(staged={"staged": data})
+    source.breaks = []
+    copy(source, vault, transfer, lanes=3)
+    assert most_held <= 3
+
+
+def test_the_buffers_of_all_lanes_stay_within_what_the_smallest_function_holds() -> None:
+    assert lanes_for(16 * MEBIBYTE, 4) == 4
+    assert lanes_for(44 * MEBIBYTE, 4) == 4
+    assert lanes_for(128 * MEBIBYTE, 4) == 2
+    assert lanes_for(512 * MEBIBYTE, 4) == 1
+    assert all(lanes_for(size * MEBIBYTE, 8) * size * MEBIBYTE <= MOST_BUFFER_BYTES for size in range(1, 321))
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_leg_that_failed_may_be_repeated_from_the_same_state(lanes: int) -> None:
     source, vault, transfer = prepare()
     vault.failing["put_part"] = [VaultUnavailable("slow down")]
     with pytest.raises(VaultUnavailable):
-        copy_leg(transfer, source, vault, FakeClock(), 1)
-    (file,) = copy_leg(transfer, source, vault, FakeClock(), 1).files
-    assert file.crc64nvme == crc64_nvme(FILE)
+        copy(source, vault, transfer, lanes)
+    (file,) = copy(source, vault, transfer, lanes).files
+    assert judge_file(file).sums.crc64nvme == crc64_nvme(FILE)
     assert len(vault.uploads["upload-1"][1]) == 9
+
+
+def test_when_one_lane_fails_the_others_begin_no_further_part() -> None:
+    source, vault, transfer = prepare(rdb_file(PART * 500))
+    vault.failing["put_part"] = [VaultUnavailable("slow down")]
+    with pytest.raises(VaultUnavailable):
+        copy(source, vault, transfer, lanes=2)
+    assert source.opened < 500
+
+
+def test_a_leg_without_time_still_moves_one_part() -> None:
+    source, vault, transfer = prepare()
+    after = copy(source, vault, transfer, budget_s=0)
+    assert after.parts_done == 1
+    assert [piece.first_part for piece in after.missing()] == [2]
+
+
+def test_a_file_copied_in_many_legs_has_the_sums_of_one() -> None:
+    source, vault, transfer = prepare()
+    legs = 0
+    while not transfer.is_done:
+        transfer = copy(source, vault, transfer, budget_s=0)
+        legs += 1
+    assert legs == 9
+    assert judge_file(transfer.files[0]).verdict.checks[-1] == "crc64"
+
+
+def test_a_leg_takes_no_more_parts_than_its_record_can_hold() -> None:
+    source, vault, transfer = prepare(rdb_file(PART * (MOST_ITEMS_PER_LEG + 10)))
+    assert copy(source, vault, transfer).parts_done == MOST_ITEMS_PER_LEG - 1
+
+
+def test_parts_are_moved_in_any_order_and_put_together_in_theirs() -> None:
+    source, vault, transfer = prepare()
+    clock = FakeClock()
+    ports = LegPorts(source, vault, clock, Pace(None, clock))
+    for piece in (Piece("0001", 7, 9), Piece("0001", 1, 2), Piece("0001", 5, 5)):
+        transfer = transfer.advance(copy_leg(transfer, [piece], ports, 1, 1))
+    assert [stretch.first_part for stretch in transfer.files[0].stretches] == [1, 5, 7]
+    assert transfer.missing() == (Piece("0001", 3, 4), Piece("0001", 6, 6))
+    transfer = copy(source, vault, transfer)
+    assert judge_file(transfer.files[0]).sums.crc64nvme == crc64_nvme(FILE)
+
+
+def test_a_broken_stream_goes_on_from_the_same_byte() -> None:
+    source, vault, transfer = prepare()
+    source.breaks = [breaks(50, SourceUnavailable("the link has expired")), breaks(10)]
+    asked: list[tuple[int, int]] = []
+    open_range = source.open_range
+
+    def remember(file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
+        asked.append((first_byte, length_bytes))
+        return open_range(file, first_byte, length_bytes)
+
+    source.open_range = remember  # type: ignore[method-assign] # one instance of a fake
+    (file,) = copy(source, vault, transfer).files
+    assert asked[:4] == [(0, 64), (50, 14), (60, 4), (64, 64)]
+    assert judge_file(file).sums.crc64nvme == crc64_nvme(FILE)
 
 
 def test_a_stream_that_ends_early_says_where() -> None:
     source, vault, transfer = prepare()
-    source.cut_at["0001"] = 16 * MEBIBYTE + 5
-    with pytest.raises(StreamCutShort, match=r"0001\.rdb stopped at 16,777,221 of 134,217,805 bytes"):
-        copy_leg(transfer, source, vault, FakeClock(), 1)
+    source.cut_at["0001"] = PART + 5
+    with pytest.raises(StreamCutShort, match=r"0001\.rdb stopped at 69 of 519 bytes"):
+        copy(source, vault, transfer)
+    assert source.opened == 1 + OPENINGS_PER_PART
+
+
+class Endless:
+    """A stream that goes on after the range that was asked for, as of a server that knows no ranges."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        return self._stream.readinto(buffer) or BytesStream(b"more").readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def test_a_stream_that_goes_on_too_long_is_read_anew_and_then_refused() -> None:
+    source, vault, transfer = prepare()
+    source.breaks = [Endless]
+    assert copy(source, vault, transfer).is_done
+    source, vault, transfer = prepare()
+    source.breaks = [Endless] * OPENINGS_PER_PART
+    with pytest.raises(StreamTooLong, match=r"after byte 64"):
+        copy(source, vault, transfer)
+    assert vault.parts_put == 0
+
+
+def test_what_a_retry_cannot_help_is_not_tried_again() -> None:
+    source, vault, transfer = prepare()
+    del source.staged["staged"]
+    with pytest.raises(RdbkeeperError, match="gone"):
+        copy(source, vault, transfer)
+    assert source.opened == 1
 
 
 def test_a_trailer_that_lies_across_two_parts_is_kept_whole() -> None:
-    data = rdb_file(16 * MEBIBYTE + 4)
-    source, vault = MemorySource(staged={"staged": data}), MemoryVault()
-    staged = StagedFile(Shard("0001"), "staged", len(data), f'"{hash(data):x}"')
-    transfer = Transfer((FileTransfer(staged, "key", vault.open_upload("key").upload_id),))
-    (file,) = copy_leg(transfer, source, vault, FakeClock(), 1).files
-    assert file.trailer == data[-9:]
+    data = rdb_file(PART + 4)
+    source, vault, transfer = prepare(data)
+    assert judge_file(copy(source, vault, transfer).files[0]).sums.tail == data[-9:]
+
+
+def test_small_files_share_the_lanes() -> None:
+    files = {f"{n:04d}": rdb_file(60, seed=n) for n in range(8)}
+    vault = HeldVault(4)
+    source = MemorySource(staged=dict(files))
+    parts = []
+    for name, data in files.items():
+        staged = StagedFile(Shard(name), name, len(data), etag_of(data))
+        parts.append(FileTransfer(staged, name, vault.open_upload(name).upload_id, PART))
+    after = copy(source, vault, Transfer(tuple(parts), PART), lanes=4)
+    assert [judge_file(file).sums.crc64nvme for file in after.files] == [crc64_nvme(data) for data in files.values()]
+
+
+def test_only_what_lacks_is_asked_for_after_a_stretch_was_lost() -> None:
+    source, vault, transfer = prepare()
+    whole = copy(source, vault, transfer)
+    (file,) = whole.files
+    first = replace(file.stretches[0], receipts=file.stretches[0].receipts[:3])
+    assert replace(whole, files=(replace(file, stretches=(first,)),)).missing() == (Piece("0001", 4, 9),)
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_a_capped_leg_takes_as_long_as_its_bytes_at_the_cap(lanes: int) -> None:
+    data = rdb_file(PART * 4000)
+    source, vault, transfer = prepare(data)
+    clock = LockedClock()
+    ports = LegPorts(source, vault, clock, Pace(len(data) / 60, clock))
+    assert transfer.advance(copy_leg(transfer, transfer.missing(), ports, lanes, 900)).parts_done < 4000
+    assert 60 * 0.95 * MOST_ITEMS_PER_LEG / 4000 <= clock.monotonic() <= 60 * 1.05 * MOST_ITEMS_PER_LEG / 4000
+
+
+def test_short_reads_are_paid_for_once() -> None:
+    data = rdb_file(PART * 100)
+    source, vault, transfer = prepare(data)
+    source.breaks = [Trickle] * 100
+    clock = FakeClock()
+    ports = LegPorts(source, vault, clock, Pace(len(data) / 60, clock))
+    copy_leg(transfer, transfer.missing(), ports, 1, 900)
+    assert 57 <= clock.monotonic() <= 63
+
+
+class LockedClock(FakeClock):
+    """A clock that several threads may move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+
+    def sleep(self, seconds: float) -> None:
+        # Threads sleep at the same time: whoever wakes last says what time it is.
+        wakes_at = self.monotonic() + seconds
+        with self._lock:
+            self.advance(max(0.0, wakes_at - self.monotonic()))
+
+
+class Trickle:
+    """A stream that gives three bytes at a time."""
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        return self._stream.readinto(buffer[:3])
+
+    def close(self) -> None:
+        self._stream.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -121,6 +122,14 @@ def test_a_run_in_flight_ends_on_the_version_it_began_with_which_then_goes(desk:
     desk.fleet.end_run(run)
     assert [repair["code"] for repair in desk.reconcile().run()["repairs"]] == ["VersionRemoved"]
     assert list(desk.function().versions) == [2]
+
+
+def test_a_cap_is_set_shown_and_taken_away_and_nothing_is_made_anew_for_it(desk: Desk) -> None:
+    fleet = deepcopy((desk.fleet.functions, desk.fleet.schedules, desk.fleet.alarms))
+    answer = desk.register.update(NAME, AS_CREATED, RuleEdit(bandwidth_mbps=400))
+    assert answer["rule"]["bandwidth_mbps"] == desk.rule().bandwidth_mbps == 400
+    assert (desk.fleet.functions, desk.fleet.schedules, desk.fleet.alarms) == fleet
+    assert desk.register.update(NAME, 3, RuleEdit(bandwidth_mbps=0))["rule"]["bandwidth_mbps"] == 0
 
 
 def test_a_stale_revision_is_refused_and_the_one_that_is_there_is_told(desk: Desk) -> None:

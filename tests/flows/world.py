@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from rdbkeeper.domain.copy import Manifest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.status import RuleStatus, RunReport
+from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.flows.run import run_rule
 from rdbkeeper.flows.run_context import RunContext
+from rdbkeeper.flows.worker import do_share
 from rdbkeeper.ports import Poll, Record
 from tests.fakes.adapters import MemoryAdapters
 from tests.fakes.clock import FakeClock
@@ -48,6 +51,7 @@ class World:
     tables: MemoryTables = field(init=False)
     adapters: MemoryAdapters = field(default_factory=MemoryAdapters)
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
+    copying: CopySettings = field(default_factory=lambda: CopySettings(lanes=1))
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -85,11 +89,16 @@ class World:
     def history(self) -> list[RunReport]:
         return list(self.tables.runs.history(self.rule.name, "", 100).runs)
 
-    def run(self, engine: ReplayEngine | None = None, *, on_request: bool = False) -> Record:
+    def run(self, engine: ReplayEngine | None = None, request: RunRequest | None = None) -> Record:
+        """One run, as the handler makes it; several sandboxes are at work where the copying settings say so."""
         engine = engine or self.engine()
-        context = RunContext(
+        engine.worker = lambda share: do_share(self.context(share["execution"]), share, seconds_left=900)
+        return run_rule(engine, self.context(engine.execution, request), POLL)
+
+    def context(self, execution: str, request: RunRequest | None = None) -> RunContext:
+        return RunContext(
             rule_name=self.rule.name,
-            execution=engine.execution,
+            execution=execution,
             rules=self.tables.rules,
             runs=self.tables.runs,
             adapters=self.adapters,
@@ -97,9 +106,9 @@ class World:
             journal=self.journal,
             clock=self.clock,
             export_timeout=timedelta(hours=3),
-            on_request=on_request,
+            request=request or RunRequest(),
+            copying=self.copying,
         )
-        return run_rule(engine, context, POLL)
 
     def steal_lease(self) -> None:
         """Let another run hold the rule's lease."""

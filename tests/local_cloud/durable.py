@@ -1,7 +1,7 @@
 """Durable executions: the durable SDK's local runner, kept to the service's names, limits and retries.
 
 Differences from the service, on purpose: a failed invocation is repeated after RETRY_BACKOFF_SECONDS, always the
-same; retention is not applied; pausing, and invoking a function from within an execution, are not there.
+same; retention is not applied; pausing is not there, and what an execution invokes must be a plain function.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from aws_durable_execution_sdk_python.lambda_service import (
 )
 from aws_durable_execution_sdk_python_testing import exceptions as runner_errors
 from aws_durable_execution_sdk_python_testing.checkpoint.processor import CheckpointProcessor
+from aws_durable_execution_sdk_python_testing.child_dispatcher import ChildDispatcher
 from aws_durable_execution_sdk_python_testing.clock import RealClock
 from aws_durable_execution_sdk_python_testing.execution import Execution
 from aws_durable_execution_sdk_python_testing.executor import Executor
@@ -130,14 +131,26 @@ class _Executor(Executor):
     MAX_CONSECUTIVE_FAILED_ATTEMPTS = sys.maxsize
     RETRY_BACKOFF_SECONDS = 1
 
-    def __init__(self, store: _Store, scheduler: Scheduler, invoker: _Invoker, region: str) -> None:
+    def __init__(
+        self, store: _Store, scheduler: Scheduler, invoker: _Invoker, region: str, invokes: ChildDispatcher
+    ) -> None:
         clock = RealClock()
         processor = CheckpointProcessor(store, scheduler, clock=clock)
         self.registry = ExecutionRegistry(store, scheduler)
-        super().__init__(store, scheduler, invoker, processor, registry=self.registry, clock=clock, region=region)
+        super().__init__(
+            store,
+            scheduler,
+            invoker,
+            processor,
+            registry=self.registry,
+            clock=clock,
+            child_dispatcher=invokes,
+            region=region,
+        )
         processor.add_execution_observer(self)
         # The runner's own bound is the number of processors plus four; the service runs a thousand at a time.
         self._invocation_pool = DaemonThreadPool(max_workers=64, thread_name_prefix="durable-invocation")
+        self._target_pool = DaemonThreadPool(max_workers=64, thread_name_prefix="durable-invoked")
         # The sandbox ends what runs too long, at the function's own timeout; this one must never be the first.
         self._invocation_timeout_seconds = 24 * 3600
         self._metered: dict[str, tuple[int, int]] = {}
@@ -207,14 +220,14 @@ def _refuse_large_payload(update: OperationUpdate) -> None:
 class DurableExecutions:
     """Starts, drives and shows durable executions."""
 
-    def __init__(self, *, region: str, account_id: str, run: RunHandler) -> None:
+    def __init__(self, *, region: str, account_id: str, run: RunHandler, invokes: ChildDispatcher) -> None:
         _quiet_runner()
         self._account_id = account_id
         self.region = region
         self.store = _Store()
         self._scheduler = Scheduler()
         self._invoker = _Invoker(run)
-        self.executor = _Executor(self.store, self._scheduler, self._invoker, region)
+        self.executor = _Executor(self.store, self._scheduler, self._invoker, region, invokes)
         self._scheduler.start()
         self._lock = threading.Lock()
         # "Execution names must be unique within your account and region."

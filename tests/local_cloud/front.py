@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Request, Response
 
@@ -68,6 +69,7 @@ class Front:
         self._control = control
         self._account_id = account_id
         self._gate = Gate(account_id)
+        self.watchers = self._gate.watchers
         self._moto = DomainDispatcherApplication(create_backend_app)
 
     def forward(self, request: Request) -> Response:
@@ -98,6 +100,8 @@ class Front:
         request = Request(environ)
         try:
             response = self.answer(request)
+        except ClientDisconnected:  # it died while it sent; what it sent so far asks for nothing
+            response = _failure(400, "RequestTimeout", "The request's body ended before its length.")
         except Exception as error:  # noqa: BLE001 - the caller gets an answer that names the fault, the log its trace
             _log.exception("%s %s failed inside the local cloud", request.method, request.path)
             response = _failure(500, "LocalCloudFailure", f"{type(error).__name__}: {error}")

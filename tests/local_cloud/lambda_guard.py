@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from werkzeug.wrappers import Request, Response
 
+from tests.local_cloud.chained_invokes import ChainedInvokes
 from tests.local_cloud.code_store import CodeStore
 from tests.local_cloud.durable import DurableExecutions
 from tests.local_cloud.durable_api import DurableApi
@@ -23,6 +24,7 @@ from tests.local_cloud.lambda_listings import ListingDesk
 from tests.local_cloud.lambda_registry import Registry
 from tests.local_cloud.lambda_tags import TagDesk
 from tests.local_cloud.lambda_versions import VersionDesk
+from tests.local_cloud.permissions.gate import Gate
 from tests.local_cloud.sandbox import Invocation
 
 Route = Callable[[Request, Forward, FunctionRef], Response]
@@ -35,7 +37,10 @@ class LambdaGuard:
         self._functions = functions
         self._code = CodeStore(region=region, account_id=account_id, endpoint_url=endpoint_url)
         self.registry = Registry(region=region, account_id=account_id, code=self._code)
-        self.executions = DurableExecutions(region=region, account_id=account_id, run=self._run_durable)
+        invokes = ChainedInvokes(self.registry, functions, Gate(account_id))
+        self.executions = DurableExecutions(
+            region=region, account_id=account_id, run=self._run_durable, invokes=invokes
+        )
         self._durable_api = DurableApi(self.executions)
         self._invoker = Invoker(self.registry.find_target, functions, lambda: self.executions)
         self._desk = FunctionDesk(self.registry, self._code, functions)

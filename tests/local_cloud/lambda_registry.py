@@ -35,14 +35,14 @@ class Registry:
         self.lock = threading.RLock()
         self.records: dict[str, FunctionRecord] = {}
         self.code = code
-        self._region = region
+        self.region = region
         self._account_id = account_id
         # The service never gives a version's number twice, not even after the function was deleted and made again.
         self._highest_version: dict[str, int] = {}
 
     @property
     def backend(self) -> LambdaBackend:
-        return lambda_backends[self._account_id][self._region]
+        return lambda_backends[self._account_id][self.region]
 
     def aliases(self, name: str) -> dict[str, LambdaAlias]:
         """Return a function's aliases by their names."""
@@ -62,7 +62,7 @@ class Registry:
 
     def ref(self, function: str, qualifier: str | None) -> FunctionRef:
         """Return the function that a request names."""
-        return parse_function(function, qualifier, region=self._region, account_id=self._account_id)
+        return parse_function(function, qualifier, region=self.region, account_id=self._account_id)
 
     def record(self, name: str) -> FunctionRecord:
         """Return what is kept about a function; raises when it does not exist."""
@@ -92,7 +92,7 @@ class Registry:
 
     def arn(self, name: str) -> str:
         """Return a function's ARN without a qualifier."""
-        return f"arn:aws:lambda:{self._region}:{self._account_id}:function:{name}"
+        return f"arn:aws:lambda:{self.region}:{self._account_id}:function:{name}"
 
     def program(self, name: str, version: str) -> Program:
         """Return all that running a version needs, which during an update is what was there before it."""
@@ -109,7 +109,7 @@ class Registry:
             role=str(function.role),
             handler=str(function.handler),
             runtime=str(function.run_time),
-            region=self._region,
+            region=self.region,
             timeout_s=int(function.timeout),
             memory_mb=int(function.memory_size),
             environment=dict(function.environment_vars),

@@ -70,7 +70,8 @@ class LocalCloud:
     """AWS and managed Redis on 127.0.0.1, from `with` to its end; nothing is left behind.
 
     endpoint_url and port say where it listens, functions holds the running functions, executions the durable
-    executions, elasticache the stand-in with its Redis servers, s3 the store's guard with its faults.
+    executions, elasticache the stand-in with its Redis servers, s3 the store's guard with its faults, watchers what is
+    told of each call that a role makes.
     """
 
     def __init__(
@@ -140,7 +141,9 @@ class LocalCloud:
             "monitoring": ExtensionGuard(AlarmService, ACCOUNT_ID),
             "tagging": ExtensionGuard(TaggingService, ACCOUNT_ID),
         }
-        server.start(Front(guards, self._control, ACCOUNT_ID))
+        front = Front(guards, self._control, ACCOUNT_ID)
+        self.watchers = front.watchers
+        server.start(front)
 
     def __enter__(self) -> Self:
         return self

@@ -23,7 +23,7 @@ from tests.packaging.template import REPOSITORY, RESOURCES, of_type, permitted
 
 STACK = "rdbkeeper"
 ROLES = [role.logical_id for role in of_type("AWS::IAM::Role")]
-RUN, SCHEDULER = "RunRuleRole", "SchedulerRole"
+RUN, WORKER, SCHEDULER = "RunRuleRole", "CopyLegRole", "SchedulerRole"
 # The roles that manage and reconcile rules share a policy: they make functions and schedules, and pass on their roles.
 MAKERS = [role for role in ROLES if "FleetPolicy" in str(RESOURCES[role].properties.get("ManagedPolicyArns"))]
 TIMERS = [role for role in ROLES if "scheduler.amazonaws.com" in str(RESOURCES[role].properties)]
@@ -89,13 +89,30 @@ BY_ANY_ROLE = [
 BY_RUNS = [
     ("lambda:CreateFunction", FUNCTIONS + "rdbkeeper-rule-a"),
     ("lambda:UpdateFunctionCode", FUNCTIONS + "rdbkeeper-rule-a"),
-    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:live"),
+    # Its workers in a version, and its own kind through the alias; nothing else.
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-copy-leg"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:$LATEST"),
+    ("lambda:InvokeFunction", FUNCTIONS + "somebody-elses:live"),
     # An execution's ARN goes on after the version; the function's own must not do, nor another function's.
     ("lambda:CheckpointDurableExecution", FUNCTIONS + "rdbkeeper-rule-a"),
     ("lambda:CheckpointDurableExecution", f"{FUNCTIONS}rdbkeeper-run-rule:1{EXECUTION}"),
     ("lambda:GetDurableExecutionState", f"{FUNCTIONS}somebody-elses:1{EXECUTION}"),
     ("scheduler:UpdateSchedule", SCHEDULES + "rdbkeeper/a"),
     ("logs:PutLogEvents", f"{LOG_GROUPS}rdbkeeper-manage-rules:log-stream:s"),
+]
+BY_WORKERS = [
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-copy-leg:1"),
+    ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:live"),
+    ("lambda:CheckpointDurableExecution", f"{FUNCTIONS}rdbkeeper-rule-a:1{EXECUTION}"),
+    ("dynamodb:GetItem", TABLES + "{Table}"),
+    ("dynamodb:UpdateItem", TABLES + "{Table}"),
+    ("dynamodb:DeleteItem", TABLES + "{Table}"),
+    ("s3:DeleteObject", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:AbortMultipartUpload", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:PutObject", f"{STAGING}/file"),
+    ("s3:DeleteObject", f"{STAGING}/file"),
+    ("elasticache:CopySnapshot", CACHES + "snapshot:automatic.orders"),
+    ("logs:PutLogEvents", f"{LOG_GROUPS}rdbkeeper-rule-a:log-stream:s"),
 ]
 BY_MAKERS = [
     ("lambda:CreateFunction", FUNCTIONS + "somebody-elses"),
@@ -118,6 +135,7 @@ BY_TIMERS = [
 FORBIDDEN = [
     *((role, *call) for role in ROLES for call in BY_ANY_ROLE),
     *((RUN, *call) for call in BY_RUNS),
+    *((WORKER, *call) for call in BY_WORKERS),
     *((role, *call) for role in MAKERS for call in BY_MAKERS),
     *((role, *call) for role in TIMERS for call in BY_TIMERS),
     (SCHEDULER, "lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-reconcile-rules"),
@@ -135,6 +153,8 @@ FORBIDDEN_BY_CONDITION = [
     (RUN, "dynamodb:DeleteItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
     (RUN, "dynamodb:UpdateItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status", "rules")}),
     (RUN, "dynamodb:GetItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("deleted",)}),
+    (WORKER, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
+    (WORKER, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status",)}),
 ]
 
 

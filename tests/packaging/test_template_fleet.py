@@ -11,7 +11,7 @@ import pytest
 from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings
 from rdbkeeper.domain.metrics import NAMESPACE, RECONCILED, stack_dimensions
 from rdbkeeper.entry.requests import parse_reconcile
-from rdbkeeper.entry.settings import ManageSettings, RunSettings
+from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
 from tests.local_cloud.template_reader import Resource
 from tests.packaging.template import REPOSITORY, RESOURCES, TEMPLATE, names_in, needed_by, of_type
 
@@ -22,6 +22,9 @@ TIMER = RESOURCES["ReconcileTimer"]
 # What runs need while the fleet is being taken down, and what takes it down.
 NEEDED_TO_THE_END = {
     "AlarmTopic",
+    "CopyLegFunction",
+    "CopyLegLogs",
+    "CopyLegRole",
     "FleetPolicy",
     "RdbkeeperLayer",
     "ReconcileRulesFunction",
@@ -174,7 +177,22 @@ def test_each_function_is_given_what_its_settings_ask_for_and_nothing_else() -> 
     # The prototype belongs to no rule; a rule's function is given its rule's name.
     for_everyone = {"RDBKEEPER_STACK"}
     assert set(variables_of("RunRuleFunction")) == (asked_for(RunSettings) - {RULE_VARIABLE}) | for_everyone
+    assert set(variables_of("CopyLegFunction")) == asked_for(StoreSettings) | for_everyone
     assert set(variables_of("ManageRulesFunction")) == asked_for(ManageSettings)
+
+
+def test_a_run_knows_how_long_its_invocations_and_those_of_its_workers_may_live() -> None:
+    limit = variables_of("RunRuleFunction")["RDBKEEPER_INVOCATION_SECONDS"]
+    assert {RESOURCES[name].properties["Timeout"] for name in ("RunRuleFunction", "CopyLegFunction")} == {limit}
+
+
+def test_a_run_calls_the_workers_that_were_deployed_with_it_also_after_the_next_deploy() -> None:
+    worker = RESOURCES["CopyLegFunction"].properties
+    assert variables_of("RunRuleFunction")["RDBKEEPER_COPY_LEG_FUNCTION"] == {"Ref": "CopyLegFunction.Version"}
+    assert worker["AutoPublishAlias"]
+    assert worker["AutoPublishAliasAllProperties"] is True
+    assert worker.get("VersionDeletionPolicy", "Retain") == "Retain"
+    assert "DurableConfig" not in worker
 
 
 def test_who_manages_and_who_reconciles_see_the_same_stack() -> None:

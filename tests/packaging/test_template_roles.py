@@ -119,6 +119,19 @@ def test_a_run_changes_only_its_rules_items_and_statuses() -> None:
     }
 
 
+def test_a_worker_changes_only_a_run_s_lease_and_puts_only_parts() -> None:
+    assert permitted("CopyLegRole.") == {
+        "dynamodb:PutItem",
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:PutObject",
+    }
+    lease = statements()["CopyLegRole.KeepLease"]
+    assert lease["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["rule#*"]}}
+
+
 def test_only_who_manages_and_who_reconciles_may_change_the_fleet() -> None:
     attached = {role.logical_id for role in ROLES if role.properties.get("ManagedPolicyArns")}
     assert attached == {"ManageRulesRole", "ReconcileRulesRole"}

@@ -12,6 +12,7 @@ from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 from aws_durable_execution_sdk_python_testing.executor import Executor
 
 from rdbkeeper.aws.engine import ATTEMPTS, LARGEST_RESULT_BYTES, DurableEngine
+from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import (
     ChecksumMismatch,
     RdbkeeperError,
@@ -19,11 +20,15 @@ from rdbkeeper.domain.errors import (
     SourceUnavailable,
     UnexpectedError,
     VaultUnavailable,
+    WorkerDenied,
+    WorkerDied,
 )
 from rdbkeeper.ports import Engine, Poll
 from tests.fakes.journal import ListJournal
 
 POLL = Poll(30, 120)
+WORKER = "arn:aws:lambda:us-west-2:123456789012:function:copy-leg:7"
+Worker = Callable[[dict[str, Any], Any], Any]
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +37,19 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Executor, "RETRY_BACKOFF_SECONDS", 0)
 
 
-def run(body: Callable[[Engine], Any], journal: ListJournal | None = None) -> tuple[str, Any]:
+def answer(request: dict[str, Any], context: Any) -> Any:
+    return {"did": request["number"]}
+
+
+def run(body: Callable[[Engine], Any], journal: ListJournal | None = None, worker: Worker = answer) -> tuple[str, Any]:
     """Run a body as a durable execution; returns its status and its result."""
 
     @durable_execution
     def handler(event: Any, context: DurableContext) -> Any:
-        return body(DurableEngine(context, journal or ListJournal()))
+        return body(DurableEngine(context, journal or ListJournal(), WORKER))
 
     with DurableFunctionTestRunner(handler=handler) as runner:
+        runner.register_function("copy-leg", worker)
         result = runner.run(input="{}", execution_timeout=60)
     return result.status.value, json.loads(result.result) if result.result else result.error
 
@@ -146,3 +156,103 @@ def test_a_result_that_no_checkpoint_takes_is_said_so_and_not_waited_for() -> No
     status, record = run(lambda engine: caught(engine, lambda: {"text": "x" * LARGEST_RESULT_BYTES, **large()}))
     assert (status, record["code"]) == ("SUCCEEDED", "UnexpectedError")
     assert "262," in record["message"]
+
+
+def test_what_is_used_up_is_counted_as_the_service_counts_it_and_the_same_on_replay() -> None:
+    counts: list[list[int]] = []
+    passing, looks = Counted(VaultUnavailable("slow down")), Counted()
+
+    def look() -> dict[str, Any] | None:
+        return {} if looks()["calls"] == 3 else None
+
+    def body(engine: Engine) -> Any:
+        seen = [engine.operations]
+        counts.append(seen)
+        for do in (
+            lambda: engine.step("put again", passing),
+            lambda: engine.wait_until("wait", look, POLL),
+            lambda: engine.renew_invocation("renew"),
+            lambda: engine.spread("share", requests(4), at_once=2),
+            lambda: caught(engine, Counted(ChecksumMismatch("wrong"))),
+        ):
+            do()
+            seen.append(engine.operations)
+        return seen
+
+    status, seen = run(body)
+    # The execution; a step and its retry; a wait and three looks; a pause; a map and four invocations; a step.
+    assert (status, seen) == ("SUCCEEDED", [1, 3, 7, 8, 13, 14])
+    assert len(counts) > 3
+    assert all(seen[: len(earlier)] == earlier for earlier in counts)
+
+
+def requests(count: int) -> list[dict[str, Any]]:
+    return [{"number": number} for number in range(count)]
+
+
+def test_shares_are_done_by_the_worker_and_answered_in_order() -> None:
+    status, answers = run(lambda engine: engine.spread("share", requests(5), at_once=2))
+    assert (status, answers) == ("SUCCEEDED", [{"did": number} for number in range(5)])
+
+
+def test_a_worker_that_dies_fails_its_share_alone() -> None:
+    def worker(request: dict[str, Any], context: Any) -> Any:
+        if request["number"] == 1:
+            raise MemoryError("secret")
+        return answer(request, context)
+
+    status, answers = run(lambda engine: engine.spread("share", requests(3), at_once=3), worker=worker)
+    assert status == "SUCCEEDED"
+    assert (answers[0], answers[2]) == ({"did": 0}, {"did": 2})
+    error = from_record(answers[1]["failed"])
+    assert isinstance(error, WorkerDied) and error.retryable
+    assert "share, 2 of 3" in error.message and "MemoryError" in error.message
+    assert "secret" not in str(error)
+
+
+def test_a_worker_that_is_gone_is_not_asked_for_again() -> None:
+    def body(engine: Engine) -> Any:
+        (gone,) = DurableEngine.spread(engine_of_nobody(engine), "share", requests(1), 1)
+        return gone["failed"]
+
+    status, record = run(body)
+    error = from_record(record)
+    assert status == "SUCCEEDED"
+    assert isinstance(error, WorkerDenied) and not error.retryable
+    assert "lambda:InvokeFunction" in error.hint
+    assert "123456789012" not in str(error)
+
+
+def engine_of_nobody(engine: Any) -> DurableEngine:
+    """The same engine, whose worker was deleted."""
+    engine._worker = WORKER.replace("copy-leg", "deleted")
+    return engine
+
+
+@pytest.mark.parametrize("reply", [None, "text", [1]])
+def test_an_answer_that_is_no_record_is_a_defect_of_the_worker(reply: Any) -> None:
+    _, (answered,) = run(lambda engine: engine.spread("share", requests(1), 1), worker=lambda *_: reply)
+    assert answered["failed"]["code"] == "UnexpectedError"
+
+
+def test_shares_and_answers_that_no_checkpoint_takes_are_said_so() -> None:
+    large = {"text": "x" * LARGEST_RESULT_BYTES}
+    _, (answered,) = run(lambda engine: engine.spread("share", requests(1), 1), worker=lambda *_: large)
+    assert (answered["failed"]["code"], "The answer" in answered["failed"]["message"]) == ("UnexpectedError", True)
+    status, error = run(lambda engine: engine.spread("share", [large], 1))
+    assert (status, "The request 1" in error.message) == ("FAILED", True)
+
+
+def test_answers_that_are_large_together_are_there_on_replay() -> None:
+    """The SDK keeps of a map only so much, and puts larger results together anew from their parts."""
+    size = LARGEST_RESULT_BYTES * 3 // 4
+
+    def worker(request: dict[str, Any], context: Any) -> Any:
+        return {"text": str(request["number"]) * size}
+
+    def body(engine: Engine) -> Any:
+        answers = engine.spread("share", requests(4), at_once=4)
+        engine.renew_invocation("renew")
+        return [[answer["text"][0], len(answer["text"])] for answer in answers]
+
+    assert run(body, worker=worker) == ("SUCCEEDED", [[str(number), size] for number in range(4)])

@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from rdbkeeper.aws.errors import Family, translated
 from rdbkeeper.domain import errors
-from rdbkeeper.domain.errors import RdbkeeperError, UnexpectedError, from_record
+from rdbkeeper.domain.error_records import from_record
+from rdbkeeper.domain.errors import RdbkeeperError, UnexpectedError
 
 FAMILY = Family(errors.VaultDenied, errors.VaultUnavailable, errors.VaultRefused)
 

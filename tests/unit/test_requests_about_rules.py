@@ -23,6 +23,7 @@ RULE = {
     "vault": "default",
     "prefix": "redis/",
     "role": "orders-reader",
+    "bandwidth_mbps": 400,
 }
 MANY = {**RULE, "name": "{instance}-nightly", "source": {"provider": "elasticache"}}
 
@@ -74,9 +75,10 @@ def test_a_rule_is_what_was_written_and_new() -> None:
     }
 
 
-def test_vault_prefix_and_role_may_be_left_out() -> None:
+def test_vault_prefix_role_and_cap_may_be_left_out() -> None:
     rule = created({name: RULE[name] for name in ("name", "source", "cycle")})
-    assert (rule.vault, rule.prefix, rule.role, rule.state) == ("default", "", "", RuleState.CREATING)
+    assert (rule.vault, rule.prefix, rule.role, rule.bandwidth_mbps) == ("default", "", "", 0)
+    assert rule.state is RuleState.CREATING
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,12 @@ WRONG = [
     ("role", "arn:aws:iam::000000000000:role/reader", "role"),
     ("role", "path/reader", "role"),
     ("role", None, "rule.role"),
+    ("bandwidth_mbps", -1, "rule.bandwidth_mbps"),
+    ("bandwidth_mbps", 100_001, "rule.bandwidth_mbps"),
+    ("bandwidth_mbps", 12.5, "rule.bandwidth_mbps"),
+    ("bandwidth_mbps", "400", "rule.bandwidth_mbps"),
+    ("bandwidth_mbps", True, "rule.bandwidth_mbps"),
+    ("bandwidth_mbps", None, "rule.bandwidth_mbps"),
     ("state", "active", "rule.state"),
     ("revision", 3, "rule.revision"),
     ("created_at", "2026-11-21", "rule.created_at"),
@@ -166,6 +174,8 @@ def test_a_preview_reads_the_rule_as_create_does() -> None:
         ({"cycle": DAILY}, RuleEdit(cycle=Cycle("daily", "Asia/Tokyo", at="02:30"))),
         ({"prefix": ""}, RuleEdit(prefix="")),
         ({"role": ""}, RuleEdit(role="")),
+        ({"bandwidth_mbps": 400}, RuleEdit(bandwidth_mbps=400)),
+        ({"bandwidth_mbps": 0}, RuleEdit(bandwidth_mbps=0)),
         ({"vault": "default"}, RuleEdit(vault="default")),
         ({"source": {"instance": "carts"}}, RuleEdit(instance="carts")),
         ({"source": {"provider": "elasticache"}}, RuleEdit(provider="elasticache")),
@@ -183,6 +193,8 @@ def test_an_edit_says_only_what_it_names(given: dict[str, Any], edit: RuleEdit) 
         ({"name": "another"}, "rule.name"),
         ({"prefix": None}, "rule.prefix"),
         ({"role": 7}, "rule.role"),
+        ({"bandwidth_mbps": None}, "rule.bandwidth_mbps"),
+        ({"bandwidth_mbps": 0.5}, "rule.bandwidth_mbps"),
         ({"source": "orders"}, "rule.source"),
         ({"source": {"instance": None}}, "rule.source.instance"),
         ({"source": {"region": "x"}}, "rule.source.region"),

@@ -9,7 +9,15 @@ import pytest
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
-from rdbkeeper.domain.rule import MOST_FORMER_PLACES, Place, Rule, RuleEdit, RuleState, check_place_is_free
+from rdbkeeper.domain.rule import (
+    MOST_BANDWIDTH_MBPS,
+    MOST_FORMER_PLACES,
+    Place,
+    Rule,
+    RuleEdit,
+    RuleState,
+    check_place_is_free,
+)
 from tests.flows.world import make_rule
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -84,6 +92,18 @@ def test_the_name_of_a_role_is_taken(role: str) -> None:
     assert make_rule(role=role).role == role
 
 
+@pytest.mark.parametrize("bandwidth_mbps", [-1, MOST_BANDWIDTH_MBPS + 1, 10**40])
+def test_a_bandwidth_that_is_no_cap_is_refused(bandwidth_mbps: int) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        make_rule(bandwidth_mbps=bandwidth_mbps)
+    assert refused.value.field == "bandwidth_mbps"
+
+
+@pytest.mark.parametrize("bandwidth_mbps", [0, 1, MOST_BANDWIDTH_MBPS])
+def test_a_bandwidth_or_none_is_taken(bandwidth_mbps: int) -> None:
+    assert make_rule(bandwidth_mbps=bandwidth_mbps).bandwidth_mbps == bandwidth_mbps
+
+
 @pytest.mark.parametrize(
     "field, change", [("source.provider", {"provider": "memcached"}), ("vault", {"vault": "elsewhere"})]
 )
@@ -103,16 +123,21 @@ def test_a_place_names_the_instance(prefix: str, path: str) -> None:
 
 def test_a_rule_survives_being_written_down() -> None:
     rule = make_rule(
-        role="reader", state=RuleState.PAUSED, revision=7, watched_since=NOW, former_places=("a/orders/", "b/orders/")
+        role="reader",
+        bandwidth_mbps=400,
+        state=RuleState.PAUSED,
+        revision=7,
+        watched_since=NOW,
+        former_places=("a/orders/", "b/orders/"),
     )
     assert Rule.from_record(rule.as_record()) == rule
 
 
-def test_a_rule_of_the_first_version_is_read_as_one_without_role_and_past() -> None:
+def test_a_rule_of_the_first_version_is_read_as_one_without_role_cap_and_past() -> None:
     record = {
         name: value
         for name, value in make_rule().as_record().items()
-        if name not in ("role", "watched_since", "former_places")
+        if name not in ("role", "bandwidth_mbps", "watched_since", "former_places")
     }
     assert Rule.from_record(record) == make_rule()
 
@@ -154,13 +179,15 @@ def edited(rule: Rule, **said: Any) -> Rule:
     return RuleEdit(**said).apply_to(rule, NOW)
 
 
-@pytest.mark.parametrize("said", [{}, {"prefix": "redis/"}, {"instance": "orders", "vault": "default", "role": ""}])
+@pytest.mark.parametrize(
+    "said", [{}, {"prefix": "redis/"}, {"instance": "orders", "vault": "default", "role": "", "bandwidth_mbps": 0}]
+)
 def test_an_edit_that_changes_nothing_gives_the_rule_itself(said: dict[str, Any]) -> None:
     rule = make_rule()
     assert edited(rule, **said) is rule
 
 
-@pytest.mark.parametrize("said", [{"role": "reader"}, {"cycle": Cycle("manual", "UTC")}])
+@pytest.mark.parametrize("said", [{"role": "reader"}, {"bandwidth_mbps": 400}, {"cycle": Cycle("manual", "UTC")}])
 def test_an_edit_that_moves_nothing_keeps_since_when_the_rule_is_watched(said: dict[str, Any]) -> None:
     rule = make_rule(revision=3)
     after = edited(rule, **said)
@@ -180,6 +207,12 @@ def test_a_rule_that_goes_back_to_a_former_place_is_no_longer_told_that_it_left_
     assert there_and_back.former_places == ("else/orders/",)
 
 
+def test_a_cap_stays_unless_an_edit_names_it_and_goes_with_a_zero() -> None:
+    capped = edited(make_rule(), bandwidth_mbps=400)
+    assert edited(capped, role="reader").bandwidth_mbps == 400
+    assert edited(capped, bandwidth_mbps=0).bandwidth_mbps == 0
+
+
 def test_only_the_last_former_places_are_kept() -> None:
     rule = make_rule()
     for number in range(MOST_FORMER_PLACES + 5):
@@ -197,5 +230,12 @@ def test_an_edit_that_gives_no_rule_is_refused_by_the_field() -> None:
 def test_two_rules_are_the_same_wish_however_far_each_has_come() -> None:
     rule = make_rule()
     assert rule.is_same_wish(make_rule(state=RuleState.CREATING, revision=9, created_at=NOW, former_places=("a/",)))
-    for other in ({"prefix": ""}, {"role": "reader"}, {"instance": "carts"}, {"cycle": Cycle("manual", "UTC")}):
+    others: list[dict[str, Any]] = [
+        {"prefix": ""},
+        {"role": "reader"},
+        {"bandwidth_mbps": 400},
+        {"instance": "carts"},
+        {"cycle": Cycle("manual", "UTC")},
+    ]
+    for other in others:
         assert not rule.is_same_wish(make_rule(**other))

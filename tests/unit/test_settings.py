@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from rdbkeeper.domain.errors import SettingsError
-from rdbkeeper.entry.settings import ManageSettings, RunSettings, read_run_settings, rule_of
+from rdbkeeper.domain.transfer import CopySettings
+from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings, read_logged, rule_of
 from rdbkeeper.ports import Poll
 from tests.fakes.journal import ListJournal
 
@@ -17,6 +18,10 @@ RUN = {
     "RDBKEEPER_RULE": "orders",
     "RDBKEEPER_EXPORT_POLL_SECONDS": "30",
     "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "180",
+    "RDBKEEPER_SPREAD_FROM_GIGABYTES": "20",
+    "RDBKEEPER_WORKERS_PER_RULE": "8",
+    "RDBKEEPER_COPY_LEG_FUNCTION": "arn:aws:lambda:us-east-1:000000000000:function:rdbkeeper-copy-leg:7",
+    "RDBKEEPER_INVOCATION_SECONDS": "900",
 }
 MANAGE = {
     **STORE,
@@ -37,7 +42,7 @@ def read_run(environment: dict[str, str]) -> RunSettings:
 def test_a_setting_that_is_wrong_stands_in_the_log_by_name() -> None:
     journal = ListJournal()
     with pytest.raises(SettingsError):
-        read_run_settings({**RUN, "RDBKEEPER_TABLE": ""}, journal)
+        read_logged(RunSettings.from_environment, {**RUN, "RDBKEEPER_TABLE": ""}, journal)
     assert journal.events() == ["SettingsWrong"]
     assert "RDBKEEPER_TABLE" in journal.text()
 
@@ -49,6 +54,12 @@ def test_the_log_of_a_function_without_a_rule_says_so() -> None:
 def test_a_whole_environment_is_read() -> None:
     settings = read_run(RUN)
     assert (settings.rule, settings.poll, settings.export_timeout) == ("orders", Poll(30, 120), timedelta(hours=3))
+    assert settings.copying == CopySettings(spread_from_bytes=20_000_000_000, workers=8)
+    assert (settings.worker, settings.longest_invocation) == (
+        RUN["RDBKEEPER_COPY_LEG_FUNCTION"],
+        timedelta(minutes=15),
+    )
+    assert read_logged(StoreSettings.from_environment, STORE, ListJournal()).staging_bucket == "staging"
     fleet = ManageSettings.from_environment(MANAGE).fleet
     assert (fleet.stack, fleet.log_retention_days, fleet.rule_role_arns) == ("rdbkeeper", 90, ())
 
@@ -84,3 +95,17 @@ def test_a_number_that_is_not_one_is_said_by_name(value: str) -> None:
 def test_looks_at_a_long_export_grow_apart_so_that_they_fit_an_execution() -> None:
     eager = {**RUN, "RDBKEEPER_EXPORT_POLL_SECONDS": "1", "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "1200"}
     assert read_run(eager).poll == Poll(1, 240)
+
+
+@pytest.mark.parametrize(
+    "written, size_bytes", [("1", 10**9), ("20", 20 * 10**9), ("0.05", 50_000_000), ("0.000000001", 1)]
+)
+def test_a_backup_is_shared_out_from_a_size_that_may_be_a_fraction_of_a_gigabyte(written: str, size_bytes: int) -> None:
+    settings = read_run({**RUN, "RDBKEEPER_SPREAD_FROM_GIGABYTES": written})
+    assert settings.copying.spread_from_bytes == size_bytes
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "-1", "1e3", "nan", "a lot", ".5", "1."])
+def test_a_size_that_is_none_is_said_by_name(value: str) -> None:
+    with pytest.raises(SettingsError, match="RDBKEEPER_SPREAD_FROM_GIGABYTES"):
+        read_run({**RUN, "RDBKEEPER_SPREAD_FROM_GIGABYTES": value})

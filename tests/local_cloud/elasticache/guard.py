@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 from werkzeug.wrappers import Request, Response
@@ -152,6 +153,12 @@ class ElastiCacheGuard:
     def take_manual_backup(self, name: str, instance_id: str, taken_at: datetime | None = None) -> str:
         """Take a manual backup without a `creating` phase or a quota, and return its name."""
         return self._snapshots.take_manual_backup(name, instance_id, taken_at)
+
+    def backup_files(self, snapshot_name: str) -> dict[str, Path]:
+        """Return the RDB file of each shard of an available backup, by the shard's number; only read them."""
+        with self._state.lock:
+            nodes = self._state.get_snapshot(snapshot_name).nodes
+        return {node.node_group_id: node.rdb for node in nodes if node.rdb is not None}
 
     def set_status(self, instance_id: str, status: str | None) -> None:
         """Answer that status of a replication group or cache cluster, for example "modifying"; None for the true one.

@@ -27,6 +27,7 @@ from tests.local_cloud.s3_request import S3Error
 from tests.local_cloud.sandbox_logs import LogEvent, LogSink
 
 Answer = Callable[[], Response]
+Watcher = Callable[[str, Call], None]
 
 
 class NotAllowedError(Exception):
@@ -38,6 +39,8 @@ class Gate:
 
     def __init__(self, account_id: str) -> None:
         self._account_id = account_id
+        # Told of each call that a role makes, before it is answered: the role's name and the call.
+        self.watchers: list[Watcher] = []
 
     def pass_on(self, request: Request, answer: Answer) -> Response:
         """Return the answer to a request whose signer may make it, the service's refusal otherwise."""
@@ -48,6 +51,8 @@ class Gate:
         place = Place(self._account_id, signer.region)
         try:
             call = read(signer.service, request)
+            for watch in self.watchers:
+                watch(role, call)
             for need in needs_of(call, place):
                 self.require(role, need, place.region)
         except UnknownCallError as error:

@@ -145,8 +145,9 @@ def _layer_content(place: Place, properties: Properties) -> bytes:
 
 def _make_layer(place: Place, wanted: Wanted) -> Made:
     properties = wanted.properties
-    if not str(wanted.resource.metadata.get("BuildMethod", "")).startswith("python"):
-        raise TemplateError(f"{wanted.logical_id} has no BuildMethod of Python: it would be uploaded unbuilt.")
+    method = str(wanted.resource.metadata.get("BuildMethod", ""))
+    if method != "makefile" and not method.startswith("python"):
+        raise TemplateError(f"{wanted.logical_id} has no BuildMethod of Python or make: it would be uploaded unbuilt.")
     answer = place.client("lambda").publish_layer_version(
         LayerName=properties["LayerName"],
         Description=properties.get("Description", ""),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -25,10 +25,12 @@ from rdbkeeper.aws.table_items import (
     status_key,
 )
 from rdbkeeper.domain.errors import InvalidRequest, NameTaken, RuleBusy, TableUnavailable
-from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
 from rdbkeeper.ports import Clock, Record, RulesPage
+
+if TYPE_CHECKING:
+    from rdbkeeper.domain.fleet.parts import ScheduleSent
 
 DELETIONS_KEPT_FOR = timedelta(days=30)
 _REGISTRY = {"pk": "registry", "sk": "revision"}
@@ -274,6 +276,9 @@ def _write_sent(sent: Mapping[str, ScheduleSent]) -> Record:
 
 
 def _read_sent(record: Mapping[str, Mapping[str, str]]) -> dict[str, ScheduleSent]:
+    # A rule's function reads this table too, and never what was sent to Scheduler: its starts go without these parts.
+    from rdbkeeper.domain.fleet.parts import ScheduleSent
+
     return {
         name: ScheduleSent(one["fingerprint"], datetime.fromisoformat(one["modified_at"]))
         for name, one in record.items()

@@ -135,6 +135,10 @@ class DynamoRunTable:
     def forget_attempts(self, rule: str, transfer: str) -> None:
         self._items.delete(_attempt_key(rule, transfer), "Striking attempts off the record")
 
+    def forget_all_attempts(self, rule: str) -> None:
+        for item in self._items.query(in_partition(rule_partition(rule), "attempt#")):
+            self._items.delete({"pk": item["pk"], "sk": item["sk"]}, "Striking attempts off the record")
+
 
 def _lease_key(rule: str) -> Record:
     return {"pk": rule_partition(rule), "sk": "lease"}

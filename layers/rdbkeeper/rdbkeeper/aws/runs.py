@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from rdbkeeper.aws.errors import tolerated, translated
+from rdbkeeper.aws.executions import start_run
 from rdbkeeper.aws.fleet_errors import FAMILY
-from rdbkeeper.domain.errors import FleetRefused
-from rdbkeeper.domain.fleet.settings import ALIAS
 
 # "Statuses" of ListDurableExecutionsByFunction, Lambda API reference.
 _GOING = ["RUNNING", "PAUSING", "PAUSED"]
 _GONE = "ResourceNotFoundException"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Runs:
@@ -35,28 +31,8 @@ class Runs:
             return sum(self._stop(execution) for execution in list(self._going(function)))
 
     def start(self, function: str, rule_name: str, run_name: str) -> str:
-        """Start an execution through the alias, once for a name; returns its ARN.
-
-        Lambda answers a name and payload that it knows with the execution that it knows, also when that has ended
-        ("Idempotency" in the Lambda developer guide).
-        """
-        if not _NAME.fullmatch(run_name):
-            raise FleetRefused(f"{run_name[:80]!r} cannot be a run's name.", hint="Use 1 to 64 of A-Z a-z 0-9 _ and -.")
-        with translated(FAMILY, f"Starting a run of {function}"):
-            answer = self._client("lambda").invoke(
-                FunctionName=function,
-                Qualifier=ALIAS,
-                InvocationType="Event",
-                DurableExecutionName=run_name,
-                Payload=json.dumps({"rule": rule_name, "requested": True}).encode(),
-            )
-        execution: str = answer.get("DurableExecutionArn", "")
-        if not execution:
-            raise FleetRefused(
-                f"Lambda started {function}, and not as a durable execution.",
-                hint="It was made without durable settings: delete the rule and create it again.",
-            )
-        return execution
+        """Start an execution through the alias, once for a name; returns its ARN."""
+        return start_run(self._client("lambda"), function, run_name, {"rule": rule_name, "requested": True})
 
     def _going(self, function: str, version: int | None = None) -> Iterator[str]:
         """The ARNs of the executions that are going; none where there is no such function or version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from rdbkeeper.domain.backup import Backup, EngineFacts
 from rdbkeeper.domain.errors import ManifestUnreadable
 from rdbkeeper.domain.moments import write_moment
 
+_DATA_KEY = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+/[^/]+\.rdb")
 MANIFEST_FORMAT = "rdbkeeper-manifest/1"
 
 
@@ -155,9 +157,19 @@ def manifest_key(path: str, copy_id: str, level: Level) -> str:
     return f"{manifests_prefix(path)}{copy_id}.{level.value}.json"
 
 
+def data_prefix(path: str, copy_id: str) -> str:
+    """Where the data files of one copy lie."""
+    return f"{path}{copy_id}/"
+
+
 def data_key(path: str, copy_id: str, file_name: str) -> str:
     """The key of one data file; made of the backup's own facts, so that a repeat writes the same key."""
-    return f"{path}{copy_id}/{file_name}.rdb"
+    return f"{data_prefix(path, copy_id)}{file_name}.rdb"
+
+
+def is_data_key(path: str, key: str) -> bool:
+    """True for a key that a data file of some copy at that place has."""
+    return key.startswith(path) and _DATA_KEY.fullmatch(key.removeprefix(path)) is not None
 
 
 def find_catalog_entry(path: str, key: str) -> CatalogEntry | None:

@@ -21,6 +21,7 @@
     │   ├── BackupBusy              (a retry can help) the provider is working on this backup
     │   ├── BackupGone
     │   ├── ExportTimedOut
+    │   ├── CapTooLow               the rule's bandwidth is too small for this backup
     │   └── StagedFileChanged
     ├── VaultError              the place where copies are kept
     │   ├── VaultUnavailable        (a retry can help)
@@ -30,6 +31,7 @@
     │   └── UploadGone
     ├── IntegrityError          the bytes are not what they should be
     │   ├── StreamCutShort          (a retry can help)
+    │   ├── StreamTooLong           (a retry can help) more came than was asked for
     │   ├── NotAnRdbFile
     │   ├── EndMarkerMissing
     │   ├── ChecksumMismatch
@@ -50,6 +52,8 @@
     │   ├── RuleGone                the rule was deleted while its run was going
     │   ├── RuleChanged             the rule was pointed elsewhere while its run was going
     │   ├── LegNeverEnds            each invocation that tried it was killed
+    │   ├── WorkerDied              (a retry can help) a worker ended without an answer
+    │   ├── WorkerDenied            the worker is gone, or must not be called
     │   ├── UnexpectedError         a defect: the log has the stack trace
     │   └── RunFailed               at least one backup failed
     └── SettingsError           the function's environment lacks something
@@ -60,7 +64,6 @@ what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -176,6 +179,10 @@ class ExportTimedOut(SourceError):
     """The export was asked for and never became readable."""
 
 
+class CapTooLow(SourceError):
+    """Within the rule's bandwidth the backup could not be copied before its run's time is over."""
+
+
 class StagedFileChanged(SourceError):
     """A staged file is no longer the one that was measured."""
 
@@ -212,6 +219,12 @@ class IntegrityError(RdbkeeperError):
 
 class StreamCutShort(IntegrityError):
     """A stream ended before its declared length."""
+
+    retryable = True
+
+
+class StreamTooLong(IntegrityError):
+    """A stream went on after its declared length."""
 
     retryable = True
 
@@ -300,6 +313,16 @@ class LegNeverEnds(RunError):
     """A leg has begun too often without ending."""
 
 
+class WorkerDied(RunError):
+    """A worker of a run was begun and ended without an answer."""
+
+    retryable = True
+
+
+class WorkerDenied(RunError):
+    """A run's worker could not be begun: it is gone, or the run's role must not call it."""
+
+
 class UnexpectedError(RunError):
     """A defect in rdbkeeper."""
 
@@ -318,16 +341,3 @@ class RunFailed(RunError):
 
 class SettingsError(RdbkeeperError):
     """The function's environment lacks something."""
-
-
-def _classes(root: type[RdbkeeperError]) -> dict[str, type[RdbkeeperError]]:
-    found = {root.__name__: root}
-    for child in root.__subclasses__():
-        found.update(_classes(child))
-    return found
-
-
-def from_record(record: Mapping[str, str]) -> RdbkeeperError:
-    """The error that `as_record` wrote down; an unknown code becomes `UnexpectedError`."""
-    error = _classes(RdbkeeperError).get(record["code"], UnexpectedError)
-    return error(record["message"], hint=record.get("hint", ""), field=record.get("field", ""))

@@ -25,6 +25,7 @@ _ROLE = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]+")
 LONGEST_INSTANCE = 40
 MOST_FORMER_PLACES = 10
+MOST_BANDWIDTH_MBPS = 100_000  # what the fastest connections of the cloud's machines carry; 0 is no cap at all
 LONGEST_REQUEST = timedelta(minutes=15)  # "Lambda quotas": an invocation
 LONGEST_PREFIX = 512  # bytes; keys are at most 1,024, and a copy's own part of the key needs up to 200
 
@@ -56,9 +57,10 @@ class Place:
 class Rule:
     """One rule. Raises InvalidRequest, naming the field, when made from values that are not a rule.
 
-    `role` is the name of a role of its own, "" for the stack's. `watched_since` is from when on it can be overdue: when
-    it was made, resumed, or pointed at another instance or place; None, which becomes `created_at`, when it was made.
-    `former_places` are where its copies lay before edits, the last one last.
+    `role` is the name of a role of its own, "" for the stack's. `bandwidth_mbps` caps a run's copying, in megabits
+    (1,000,000 bits) a second over all of its sandboxes; 0 is no cap. `watched_since` is from when on it can be overdue:
+    when it was made, resumed, or pointed at another instance or place; None, which becomes `created_at`, when it was
+    made. `former_places` are where its copies lay before edits, the last one last.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Rule:
     vault: str = DEFAULT_VAULT
     prefix: str = ""
     role: str = ""
+    bandwidth_mbps: int = 0
     state: RuleState = RuleState.CREATING
     revision: int = 1
     watched_since: datetime | None = None
@@ -94,6 +97,7 @@ class Rule:
                 field="role",
                 hint="Leave it out for the stack's own role, or write the name alone, without account and path.",
             )
+        _check_bandwidth(self.bandwidth_mbps)
         if self.watched_since is None:
             object.__setattr__(self, "watched_since", self.created_at)
 
@@ -114,6 +118,7 @@ class Rule:
             "vault": self.vault,
             "prefix": self.prefix,
             "role": self.role,
+            "bandwidth_mbps": self.bandwidth_mbps,
             "state": self.state.value,
             "revision": self.revision,
             "created_at": write_moment(self.created_at),
@@ -144,6 +149,7 @@ class Rule:
             vault=record["vault"],
             prefix=record["prefix"],
             role=record.get("role", ""),
+            bandwidth_mbps=int(record.get("bandwidth_mbps", 0)),
             state=RuleState(record["state"]),
             revision=int(record["revision"]),
             created_at=datetime.fromisoformat(record["created_at"]),
@@ -153,7 +159,16 @@ class Rule:
 
 
 def _wish(rule: Rule) -> tuple[object, ...]:
-    return (rule.name, rule.provider, rule.instance, rule.cycle, rule.vault, rule.prefix, rule.role)
+    return (
+        rule.name,
+        rule.provider,
+        rule.instance,
+        rule.cycle,
+        rule.vault,
+        rule.prefix,
+        rule.role,
+        rule.bandwidth_mbps,
+    )
 
 
 @dataclass(frozen=True)
@@ -166,6 +181,7 @@ class RuleEdit:
     vault: str | None = None
     prefix: str | None = None
     role: str | None = None
+    bandwidth_mbps: int | None = None
 
     def apply_to(self, rule: Rule, now: datetime) -> Rule:
         """The rule as edited, at its next revision; the rule itself where the edit changes nothing.
@@ -213,6 +229,15 @@ def check_place_is_free(rule: Rule, others: Iterable[Rule]) -> None:
                 field="prefix",
                 hint="Choose another prefix, or edit the rule that is there: two rules never share one place.",
             )
+
+
+def _check_bandwidth(bandwidth_mbps: int) -> None:
+    if not 0 <= bandwidth_mbps <= MOST_BANDWIDTH_MBPS:
+        raise InvalidRequest(
+            f"A bandwidth of {bandwidth_mbps if abs(bandwidth_mbps) < 10**12 else 'so many'} Mbit/s is no cap.",
+            field="bandwidth_mbps",
+            hint=f"Write a whole number of megabits a second, 1 to {MOST_BANDWIDTH_MBPS}; 0 or nothing is no cap.",
+        )
 
 
 def _check_prefix(prefix: str) -> None:

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rdbkeeper.domain.backup import Backup, BackupState
 from rdbkeeper.domain.copy import CatalogEntry
 from rdbkeeper.domain.outcome import Outcome, Status
 
-# A durable execution holds at most 3,000 operations. A backup needs 6, and 2 more for each 11 minutes that its copying
-# takes (at most 250 within the execution's 24 hours); looks at exports about 300 for the longest of them, and 15 for
-# each time that the waiting begins anew. With 50 backups that is about 1,600; what is left over is the next run's.
+# Keeps a scan's record, a run's report and its wait for exports small; what is left over is its successor's.
 MOST_BACKUPS_PER_RUN = 50
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The backups to copy, oldest first, and what became of all the others."""
+    """The backups to copy, oldest first; those that this run has no room for; what became of all the others."""
 
     to_copy: tuple[Backup, ...]
+    left: tuple[Backup, ...]
     decided: tuple[Outcome, ...]
 
 
-def select(backups: Iterable[Backup], catalog: Iterable[CatalogEntry]) -> Selection:
+def select(backups: Iterable[Backup], catalog: Iterable[CatalogEntry], tried: Collection[str] = ()) -> Selection:
     """Choose what to copy: every complete backup whose identity has no copy yet.
+
+    `tried` are the ids of the copies that failed earlier in this chain of runs; they wait for the next fire.
 
     Identity is the backup's id and time, never "newer than the last run": late and out-of-order backups exist, and
     the name of a deleted manual backup may be used again.
     """
     kept = {entry.copy_id for entry in catalog}
-    to_copy: list[Backup] = []
+    wanted: list[Backup] = []
     decided: list[Outcome] = []
     for backup in sorted(backups, key=lambda backup: (backup.taken_at is None, backup.taken_at, backup.backup_id)):
-        outcome = _decide(backup, kept)
+        outcome = _decide(backup, kept, tried)
         if outcome is not None:
             decided.append(outcome)
-        elif len(to_copy) < MOST_BACKUPS_PER_RUN:
-            to_copy.append(backup)
         else:
-            decided.append(_left_for_the_next_run(backup))
-    return Selection(tuple(to_copy), tuple(decided))
+            wanted.append(backup)
+    return Selection(tuple(wanted[:MOST_BACKUPS_PER_RUN]), tuple(wanted[MOST_BACKUPS_PER_RUN:]), tuple(decided))
 
 
-def _decide(backup: Backup, kept: set[str]) -> Outcome | None:
+def _decide(backup: Backup, kept: Collection[str], tried: Collection[str]) -> Outcome | None:
     if backup.state is BackupState.FAILED:
         return Outcome(
             backup.backup_id,
@@ -62,14 +61,18 @@ def _decide(backup: Backup, kept: set[str]) -> Outcome | None:
             "BackupInProgress",
             "The provider is still working on this backup; the next run looks again.",
         )
+    if backup.copy_id in tried:
+        return Outcome(
+            backup.backup_id,
+            Status.POSTPONED,
+            "TriedAlready",
+            "It failed in the run before this one; the next fire tries again.",
+            copy_id=backup.copy_id,
+        )
     return None
 
 
-def _left_for_the_next_run(backup: Backup) -> Outcome:
-    return Outcome(
-        backup.backup_id,
-        Status.POSTPONED,
-        "RunIsFull",
-        f"One run copies at most {MOST_BACKUPS_PER_RUN} backups; the next run takes this one.",
-        copy_id=backup.copy_id,
-    )
+def leave(backup_id: str, copy_id: str, *, to_successor: bool) -> Outcome:
+    """What becomes of a backup that a run has no room for."""
+    whose = "the run that follows at once takes this one" if to_successor else "the next fire takes this one"
+    return Outcome(backup_id, Status.POSTPONED, "RunIsFull", f"One run takes only so much; {whose}.", copy_id=copy_id)

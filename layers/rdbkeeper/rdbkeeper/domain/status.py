@@ -96,10 +96,10 @@ class KeptCopies:
 
 def find_kept_copies(path: str, catalog: Iterable[CatalogEntry]) -> KeptCopies:
     """The newest copy of the catalog of a place, and when its newest verified one was taken."""
-    entries = [entry for entry in catalog if entry.taken_at is not None]
-    newest = max(entries, key=lambda entry: entry.copy_id, default=None)
-    verified = [entry.taken_at for entry in entries if entry.level is Level.VERIFIED and entry.taken_at]
-    return KeptCopies(newest.copy_id if newest else "", max(verified, default=None), path)
+    read = ((entry, entry.taken_at) for entry in catalog)
+    entries = [(entry, taken_at) for entry, taken_at in read if taken_at is not None]
+    verified = [taken_at for entry, taken_at in entries if entry.level is Level.VERIFIED]
+    return KeptCopies(max((entry.copy_id for entry, _ in entries), default=""), max(verified, default=None), path)
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,57 @@
 """The plan of one backup's transfer into the vault, and how far it has come. Pure.
 
-A file is cut into parts; part n is always the same bytes, so repeating a part changes nothing. The sums run on from
-leg to leg, so a file that took many legs is still checked against its own trailer.
+A file is cut into parts; part n is always the same bytes, so repeating a part changes nothing. Parts are moved in any
+order, by one sandbox or by several: what has passed is kept as stretches of neighbouring parts, whose sums are put
+together at the end. So a file that took many legs is still checked against its own trailer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from rdbkeeper.domain.backup import StagedFile
 from rdbkeeper.domain.copy import data_key
+from rdbkeeper.domain.sums import Sums
 
 MEBIBYTE = 1 << 20
 # "Amazon S3 multipart upload limits": 10,000 parts of 5 MiB to 5 GiB, the last one may be smaller.
 MOST_PARTS = 10_000
 DEFAULT_PART_BYTES = 16 * MEBIBYTE
+# A run keeps a receipt for each part, about 150 bytes on record, and a durable execution writes at most 100 MB
+# ("Lambda quotas").
+MOST_PARTS_OF_A_BACKUP = 100_000
 
 
-def part_size_bytes(file_size_bytes: int) -> int:
-    """The part size for a file: 16 MiB, or the whole number of MiB that keeps it within 10,000 parts."""
-    needed = -(-file_size_bytes // MOST_PARTS)
-    return max(DEFAULT_PART_BYTES, -(-needed // MEBIBYTE) * MEBIBYTE)
+@dataclass(frozen=True)
+class CopySettings:
+    """How a rule's copying uses its sandboxes.
+
+    `lanes` parts are in flight in one sandbox. A backup of `spread_from_bytes` or more is copied by several sandboxes
+    at once, at most `workers`.
+    """
+
+    part_size_bytes: int = DEFAULT_PART_BYTES
+    lanes: int = 4
+    spread_from_bytes: int = 20 * 10**9
+    workers: int = 8
+
+
+def part_size_bytes(file_size_bytes: int, smallest_bytes: int = DEFAULT_PART_BYTES) -> int:
+    """The part size for a file: the smallest, or the whole number of MiB that keeps it within 10,000 parts."""
+    return _grown(smallest_bytes, file_size_bytes, MOST_PARTS)
+
+
+def smallest_part_bytes(backup_size_bytes: int, settings: CopySettings) -> int:
+    """The smallest part size for a backup's files; above the settings' for backups of many terabytes alone."""
+    return _grown(settings.part_size_bytes, backup_size_bytes, MOST_PARTS_OF_A_BACKUP)
+
+
+def _grown(part_bytes: int, size_bytes: int, most_parts: int) -> int:
+    needed = -(-size_bytes // most_parts)
+    return part_bytes if needed <= part_bytes else -(-needed // MEBIBYTE) * MEBIBYTE
 
 
 @dataclass(frozen=True)
@@ -38,35 +67,84 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Neighbouring parts of one file that have been moved: the first one's number, their receipts, their sums."""
+
+    first_part: int
+    receipts: tuple[Receipt, ...]
+    sums: Sums
+
+    @property
+    def next_part(self) -> int:
+        return self.first_part + len(self.receipts)
+
+    def as_record(self) -> list[Any]:
+        """The stretch as plain data, short: a step's result must stay small."""
+        sums = self.sums
+        receipts = [[receipt.etag, receipt.crc64nvme, receipt.sha256] for receipt in self.receipts]
+        written = [sums.size_bytes, sums.crc64, sums.crc64nvme, sums.head.hex(), sums.tail.hex()]
+        return [self.first_part, written, receipts]
+
+    @classmethod
+    def from_record(cls, record: Sequence[Any]) -> Stretch:
+        first_part, (size_bytes, crc64, crc64nvme, head, tail), receipts = record
+        sums = Sums(size_bytes, crc64, crc64nvme, bytes.fromhex(head), bytes.fromhex(tail))
+        return cls(first_part, tuple(Receipt(*values) for values in receipts), sums)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Neighbouring parts of one file that are to be moved, both ends included."""
+
+    file: str
+    first_part: int
+    last_part: int
+
+    def as_record(self) -> list[Any]:
+        return [self.file, self.first_part, self.last_part]
+
+
+@dataclass(frozen=True)
 class FileTransfer:
     """One file on its way: from where, to which key, and how far.
 
     `upload_id` is "" while an object that was found in the vault without a manifest is being read again in place of
     the staged file; `found_etag` then pins it, and `found_crc64nvme` is the sum that the store keeps of it, if any.
+    `stretches` are in the order of their parts.
     """
 
     staged: StagedFile
     key: str
     upload_id: str
+    part_size_bytes: int
     found_etag: str = ""
     found_crc64nvme: int | None = None
-    receipts: tuple[Receipt, ...] = ()
-    crc64: int = 0
-    crc64nvme: int = 0
-    header: bytes = b""
-    trailer: bytes = b""
+    stretches: tuple[Stretch, ...] = ()
 
     @property
-    def part_size_bytes(self) -> int:
-        return part_size_bytes(self.staged.size_bytes)
+    def name(self) -> str:
+        return self.staged.shard.name
 
     @property
     def part_count(self) -> int:
         return max(1, -(-self.staged.size_bytes // self.part_size_bytes))
 
     @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """The receipts of all parts that have been moved, in their order."""
+        return tuple(receipt for stretch in self.stretches for receipt in stretch.receipts)
+
+    @property
+    def parts_done(self) -> int:
+        return sum(len(stretch.receipts) for stretch in self.stretches)
+
+    @property
+    def moved_bytes(self) -> int:
+        return sum(stretch.sums.size_bytes for stretch in self.stretches)
+
+    @property
     def is_done(self) -> bool:
-        return len(self.receipts) == self.part_count
+        return self.parts_done == self.part_count
 
     @property
     def is_read_again(self) -> bool:
@@ -77,40 +155,39 @@ class FileTransfer:
         first = (number - 1) * self.part_size_bytes
         return first, min(self.part_size_bytes, self.staged.size_bytes - first)
 
+    def missing(self) -> Iterator[Piece]:
+        """What has not been moved yet, from the file's beginning on."""
+        next_part = 1
+        for stretch in self.stretches:
+            if next_part < stretch.first_part:
+                yield Piece(self.name, next_part, stretch.first_part - 1)
+            next_part = stretch.next_part
+        if next_part <= self.part_count:
+            yield Piece(self.name, next_part, self.part_count)
+
     def start_over(self, upload_id: str) -> FileTransfer:
         """The same file, to be copied from the staged file from its first byte on."""
-        return FileTransfer(self.staged, self.key, upload_id)
+        return FileTransfer(self.staged, self.key, upload_id, self.part_size_bytes)
 
     def plan_record(self) -> list[Any]:
         """The plan as plain data, short: an instance may have 500 shards. The key follows from the copy's id."""
         return [self.staged.as_record(), self.upload_id, self.found_etag, self.found_crc64nvme]
 
     @classmethod
-    def from_plan_record(cls, record: Sequence[Any], path: str, copy_id: str) -> FileTransfer:
+    def from_plan_record(cls, record: Sequence[Any], path: str, copy_id: str, smallest_part_bytes: int) -> FileTransfer:
         """The plan that `plan_record` wrote down, for a copy at a place."""
         staged = StagedFile.from_record(record[0])
-        return cls(staged, data_key(path, copy_id, staged.shard.name), record[1], record[2], record[3])
+        key = data_key(path, copy_id, staged.shard.name)
+        part_bytes = part_size_bytes(staged.size_bytes, smallest_part_bytes)
+        return cls(staged, key, record[1], part_bytes, record[2], record[3])
 
-    def progress_record(self, receipts_before: int) -> dict[str, Any]:
-        """What a leg added: the running sums, and only the new receipts, so that step results stay small."""
-        return {
-            "receipts": [[new.etag, new.crc64nvme, new.sha256] for new in self.receipts[receipts_before:]],
-            "crc64": self.crc64,
-            "crc64nvme": self.crc64nvme,
-            "header": self.header.hex(),
-            "trailer": self.trailer.hex(),
-        }
-
-    def advance(self, record: Mapping[str, Any]) -> FileTransfer:
-        """This file with what a leg added."""
-        return replace(
-            self,
-            receipts=self.receipts + tuple(Receipt(*values) for values in record["receipts"]),
-            crc64=record["crc64"],
-            crc64nvme=record["crc64nvme"],
-            header=bytes.fromhex(record["header"]),
-            trailer=bytes.fromhex(record["trailer"]),
-        )
+    def advance(self, record: Sequence[Any]) -> FileTransfer:
+        """This file with the stretches that a leg added. Raises ValueError when one was moved already."""
+        added = [Stretch.from_record(stretch) for stretch in record]
+        stretches = sorted((*self.stretches, *added), key=lambda stretch: stretch.first_part)
+        if any(earlier.next_part > later.first_part for earlier, later in pairwise(stretches)):
+            raise ValueError(f"a part of {self.name} was moved twice in one plan")
+        return replace(self, stretches=tuple(stretches))
 
 
 @dataclass(frozen=True)
@@ -118,6 +195,7 @@ class Transfer:
     """All files of one backup on their way, in shard order."""
 
     files: tuple[FileTransfer, ...]
+    smallest_part_bytes: int = DEFAULT_PART_BYTES
 
     @property
     def is_done(self) -> bool:
@@ -130,36 +208,38 @@ class Transfer:
     @property
     def parts_done(self) -> int:
         """How many parts have been moved so far, over all files."""
-        return sum(len(file.receipts) for file in self.files)
+        return sum(file.parts_done for file in self.files)
 
     @property
     def moved_bytes(self) -> int:
         """How many bytes have been moved so far."""
-        return sum(min(len(file.receipts) * file.part_size_bytes, file.staged.size_bytes) for file in self.files)
+        return sum(file.moved_bytes for file in self.files)
+
+    def missing(self) -> tuple[Piece, ...]:
+        """What has not been moved yet, in shard order."""
+        return tuple(piece for file in self.files for piece in file.missing())
+
+    def only(self, names: Iterable[str]) -> Transfer:
+        """The transfer of some of the files alone, without what has been moved of them."""
+        wanted = set(names)
+        return replace(self, files=tuple(replace(file, stretches=()) for file in self.files if file.name in wanted))
 
     def plan_record(self) -> dict[str, Any]:
-        return {"files": [file.plan_record() for file in self.files]}
+        return {"part_bytes": self.smallest_part_bytes, "files": [file.plan_record() for file in self.files]}
 
     @classmethod
     def from_plan_record(cls, record: Mapping[str, Any], path: str, copy_id: str) -> Transfer:
         """The plan that `plan_record` wrote down, for a copy at a place."""
-        return cls(tuple(FileTransfer.from_plan_record(file, path, copy_id) for file in record["files"]))
+        smallest = record["part_bytes"]
+        files = (FileTransfer.from_plan_record(file, path, copy_id, smallest) for file in record["files"])
+        return cls(tuple(files), smallest)
 
-    def progress_record(self, before: Transfer) -> dict[str, Any]:
-        """What a leg added to the transfer as it was `before`: the files that moved, by their position."""
-        return {
-            str(position): file.progress_record(len(was.receipts))
-            for position, (file, was) in enumerate(zip(self.files, before.files, strict=True))
-            if file != was
-        }
-
-    def advance(self, record: Mapping[str, Any]) -> Transfer:
-        """The transfer with what a leg added."""
-        moved = {int(position): progress for position, progress in record.items()}
-        return Transfer(tuple(file.advance(moved[at]) if at in moved else file for at, file in enumerate(self.files)))
+    def advance(self, progress: Mapping[str, Any]) -> Transfer:
+        """The transfer with what a leg added: stretches, as records, by the name of their file."""
+        files = (file.advance(progress[file.name]) if file.name in progress else file for file in self.files)
+        return replace(self, files=tuple(files))
 
     def start_over(self, uploads: Mapping[str, str]) -> Transfer:
         """The transfer in which the files of these keys are copied anew, into these uploads."""
-        return Transfer(
-            tuple(file.start_over(uploads[file.key]) if file.key in uploads else file for file in self.files)
-        )
+        files = (file.start_over(uploads[file.key]) if file.key in uploads else file for file in self.files)
+        return replace(self, files=tuple(files))

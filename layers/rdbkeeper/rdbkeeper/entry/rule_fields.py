@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
-from rdbkeeper.domain.rule import DEFAULT_VAULT, Rule, RuleEdit
+from rdbkeeper.domain.rule import DEFAULT_VAULT, MOST_BANDWIDTH_MBPS, Rule, RuleEdit
 from rdbkeeper.entry.json_object import JsonObject, shorten
 
 MOST_RULES_AT_ONCE = 99
@@ -43,6 +43,7 @@ def read_edit(given: JsonObject) -> RuleEdit:
         vault=_optional(given, "vault"),
         prefix=_optional(given, "prefix"),
         role=_optional(given, "role"),
+        bandwidth_mbps=_read_bandwidth(given) if given.has("bandwidth_mbps") else None,
     )
     if source is not None:
         source.refuse_the_rest()
@@ -111,6 +112,7 @@ class _Shared:
     vault: str
     prefix: str
     role: str
+    bandwidth_mbps: int
 
     @classmethod
     def read(cls, given: JsonObject) -> _Shared:
@@ -119,6 +121,7 @@ class _Shared:
             vault=given.text("vault", DEFAULT_VAULT),
             prefix=given.text("prefix", ""),
             role=given.text("role", ""),
+            bandwidth_mbps=_read_bandwidth(given),
         )
 
     def make(self, name: str, provider: str, instance: str, now: datetime) -> Rule:
@@ -130,9 +133,14 @@ class _Shared:
             vault=self.vault,
             prefix=self.prefix,
             role=self.role,
+            bandwidth_mbps=self.bandwidth_mbps,
             created_at=now.replace(microsecond=0),
         )
 
 
 def _optional(given: JsonObject | None, name: str) -> str | None:
     return given.text(name) if given is not None and given.has(name) else None
+
+
+def _read_bandwidth(given: JsonObject) -> int:
+    return given.number("bandwidth_mbps", 0, MOST_BANDWIDTH_MBPS, 0)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 from rdbkeeper.domain.errors import SettingsError
 from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings
+from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.ports import Journal, Poll
 
 # Looks grow apart from the first interval to four times that (30 s to 2 min by the template's defaults), and further
@@ -17,6 +20,9 @@ LONGEST_POLL_FACTOR = 4
 MOST_LOOKS_PER_EXPORT = 300
 
 _HINT = "The template sets it; deploy the stack again, or put the variable back."
+_BYTES_PER_GIGABYTE = 10**9
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_Settings = TypeVar("_Settings")
 
 
 def _read(environment: Mapping[str, str], name: str) -> str:
@@ -33,10 +39,20 @@ def _read_number(environment: Mapping[str, str], name: str) -> int:
     return int(text)
 
 
-def read_run_settings(environment: Mapping[str, str], journal: Journal) -> RunSettings:
-    """The settings of a run, or a SettingsError, which is logged as well: an engine keeps only an error's text."""
+def _read_gigabytes(environment: Mapping[str, str], name: str) -> int:
+    """A size in bytes. The template asks people for whole gigabytes; a fraction serves to try what large ones do."""
+    text = _read(environment, name)
+    if not _DECIMAL.fullmatch(text) or float(text) == 0:
+        raise SettingsError(f"The environment variable {name} is {text!r}, not a size in gigabytes.", hint=_HINT)
+    return round(float(text) * _BYTES_PER_GIGABYTE)
+
+
+def read_logged(
+    read: Callable[[Mapping[str, str]], _Settings], environment: Mapping[str, str], journal: Journal
+) -> _Settings:
+    """Some settings, or a SettingsError, which is logged as well: an engine keeps only an error's text."""
     try:
-        return RunSettings.from_environment(environment)
+        return read(environment)
     except SettingsError as error:
         journal.error("SettingsWrong", f"This function cannot run: {error}", reason=error.code)
         raise
@@ -66,12 +82,19 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a rule's function."""
+    """The settings of a rule's function.
+
+    `worker` is the ARN of the version of the leg worker that was deployed with it, and `longest_invocation` is how
+    long Lambda lets one of its invocations live.
+    """
 
     rule: str
     store: StoreSettings
     poll: Poll
     export_timeout: timedelta
+    copying: CopySettings
+    worker: str
+    longest_invocation: timedelta
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RunSettings:
@@ -83,6 +106,12 @@ class RunSettings:
             store=StoreSettings.from_environment(environment),
             poll=Poll(first_s, max(first_s * LONGEST_POLL_FACTOR, timeout_minutes * 60 // MOST_LOOKS_PER_EXPORT)),
             export_timeout=timedelta(minutes=timeout_minutes),
+            copying=CopySettings(
+                spread_from_bytes=_read_gigabytes(environment, "RDBKEEPER_SPREAD_FROM_GIGABYTES"),
+                workers=_read_number(environment, "RDBKEEPER_WORKERS_PER_RULE"),
+            ),
+            worker=_read(environment, "RDBKEEPER_COPY_LEG_FUNCTION"),
+            longest_invocation=timedelta(seconds=_read_number(environment, "RDBKEEPER_INVOCATION_SECONDS")),
         )
 
 

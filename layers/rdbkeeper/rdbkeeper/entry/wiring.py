@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.utils import parse_timestamp
 
 from rdbkeeper.aws.clock import SystemClock
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
+from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
 from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.flows.transfer import PARTS_IN_FLIGHT
 from rdbkeeper.ports import Clock, Engine, Journal, Record, Source, Vault
 
 if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
@@ -29,7 +34,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
     read_timeout=60,
-    max_pool_connections=PARTS_IN_FLIGHT + 2,
+    max_pool_connections=2 * CopySettings().lanes,  # a stream that broke may still be closing as its part is read again
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
     # Over TLS a part's bytes are guarded by TLS and by its CRC64NVME; a SHA-256 for the signature would be the third
@@ -47,15 +52,33 @@ logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 @cache
+def _session() -> Any:
+    """A session whose clients read times by the standard library, hundreds of times as fast as botocore does.
+
+    Most of what a list of 1,000 keys costs is reading when each was written.
+    """
+    session = botocore.session.get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_read_time)
+    return boto3.Session(botocore_session=session)
+
+
+def _read_time(value: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):  # seconds since 1970, or a time as HTTP's headers write it
+        return cast("datetime", parse_timestamp(value))
+
+
+@cache
 def client(service: str) -> Any:
     """The client of a service, made when it is first needed and kept while the sandbox lives."""
-    return boto3.client(service, config=_CONFIG)
+    return _session().client(service, config=_CONFIG)
 
 
 @cache
 def patient_client(service: str) -> Any:
     """A client for what changes many rules one after the other: it keeps to the pace that the service asks for."""
-    return boto3.client(service, config=_PATIENT)
+    return _session().client(service, config=_PATIENT)
 
 
 class AwsAdapters:
@@ -93,31 +116,44 @@ def clock() -> Clock:
     return SystemClock()
 
 
-def engine(context: Any, journal: Journal) -> Engine:
+def engine(context: Any, journal: Journal, settings: RunSettings) -> Engine:
     """The engine over a durable execution's context."""
     from rdbkeeper.aws.engine import DurableEngine
 
-    return DurableEngine(context, journal)
+    return DurableEngine(context, journal, settings.worker)
 
 
 def run_context(
-    settings: RunSettings, execution: str, journal: Journal, client: Client = client, *, on_request: bool = False
+    settings: RunSettings, execution: str, journal: Journal, request: RunRequest, client: Client = client
 ) -> RunContext:
     """One run, over AWS."""
+    context = leg_context(settings.store, settings.rule, execution, journal, client)
+    return replace(
+        context,
+        export_timeout=settings.export_timeout,
+        request=request,
+        copying=settings.copying,
+        longest_invocation=settings.longest_invocation,
+    )
+
+
+def leg_context(
+    store: StoreSettings, rule_name: str, execution: str, journal: Journal, client: Client = client
+) -> RunContext:
+    """The run that a worker helps, as far as copying goes: a worker asks for no export and starts nothing."""
     from rdbkeeper.aws.executions import DurableExecutions
 
     clock = SystemClock()
     return RunContext(
-        rule_name=settings.rule,
+        rule_name=rule_name,
         execution=execution,
-        rules=DynamoRuleTable(client("dynamodb"), settings.store.table, clock),
-        runs=DynamoRunTable(client("dynamodb"), settings.store.table, clock),
-        adapters=AwsAdapters(settings.store, client),
-        executions=DurableExecutions(client("lambda")),
+        rules=DynamoRuleTable(client("dynamodb"), store.table, clock),
+        runs=DynamoRunTable(client("dynamodb"), store.table, clock),
+        adapters=AwsAdapters(store, client),
+        executions=DurableExecutions(client),
         journal=journal,
         clock=clock,
-        export_timeout=settings.export_timeout,
-        on_request=on_request,
+        export_timeout=timedelta(0),
     )
 
 

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from rdbkeeper import __version__
-from rdbkeeper.domain.copy import Level, data_key, manifest_key
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, LegNeverEnds, ObjectExists, RdbkeeperError
+from rdbkeeper.domain.copy import Level, data_key, data_prefix, manifest_key
+from rdbkeeper.domain.errors import BackupBusy, BackupGone, CapTooLow, LegNeverEnds, ObjectExists, RdbkeeperError
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.domain.transfer import FileTransfer, Transfer
+from rdbkeeper.domain.transfer import FileTransfer, Piece, Transfer, part_size_bytes, smallest_part_bytes
 from rdbkeeper.flows.export import Export
+from rdbkeeper.flows.pace import Pace, lanes_under_cap, lasts_s
 from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
 from rdbkeeper.flows.run_context import RunContext, Ticket
-from rdbkeeper.flows.transfer import copy_leg
+from rdbkeeper.flows.transfer import LegPorts, copy_leg
 from rdbkeeper.ports import Record, Upload, Vault
 
 # The engine's own attempts at a step that fails, twice over.
 MOST_LEG_ATTEMPTS = 10
+# A leg leaves this much of its invocation for what is still in flight when its time is over: parts being read and put,
+# each with three attempts of a minute (the adapters' time-outs).
+LEG_RESERVE_S = 240.0
+SHORTEST_LEG_S = 5.0
+# Of the template's ExecutionTimeout of 24 hours; the rest is for exporting and publishing.
+LONGEST_COPY_S = 20 * 3600.0
+
+
+def leg_budget_s(seconds_left: float) -> float:
+    """How long a leg may begin parts in an invocation that has that much time left."""
+    return max(SHORTEST_LEG_S, seconds_left - LEG_RESERVE_S)
 
 
 @dataclass(frozen=True)
@@ -37,23 +51,39 @@ class CopySteps:
                 f"The staged files of {ticket.backup_id} were there and are gone.",
                 hint="The staging bucket's lifecycle rule or a person removed them. The next run asks for them again.",
             )
+        self._give_up_other_uploads(rule, ticket, ())
+        self._check_cap(rule, ticket, sum(staged.size_bytes for staged in staged_files))
+        smallest = smallest_part_bytes(sum(staged.size_bytes for staged in staged_files), self.context.copying)
         files = []
         for staged in staged_files:
+            part_bytes = part_size_bytes(staged.size_bytes, smallest)
             key = data_key(rule.place.path, ticket.copy_id, staged.shard.name)
             found = vault.find_object(key)
             if found is not None and found.size_bytes == staged.size_bytes:
-                files.append(FileTransfer(staged, key, "", found.etag, found.crc64nvme))
+                files.append(FileTransfer(staged, key, "", part_bytes, found.etag, found.crc64nvme))
                 continue
             if found is not None:
                 self._remove_fragment(rule, ticket, key, found.etag, "its length differs from the backup file's")
-            files.append(FileTransfer(staged, key, self._open_upload(rule, vault, key)))
-        return Transfer(tuple(files)).plan_record()
+            files.append(FileTransfer(staged, key, self._open_upload(rule, vault, key), part_bytes))
+        return Transfer(tuple(files), smallest).plan_record()
+
+    def _check_cap(self, rule: Rule, ticket: Ticket, size_bytes: int) -> None:
+        """Raise CapTooLow for what would be begun anew by each run and never ended."""
+        seconds = lasts_s(size_bytes, rule.bandwidth_mbps)
+        if seconds > LONGEST_COPY_S:
+            needed_mbps = ceil(rule.bandwidth_mbps * seconds / LONGEST_COPY_S)
+            raise CapTooLow(
+                f"Copying {ticket.backup_id}, {human_size(size_bytes)}, at {rule.bandwidth_mbps} Mbit/s would take "
+                f"{human_duration(seconds)}; a run ends after a day.",
+                hint=f"Raise the rule's bandwidth_mbps to {needed_mbps} at least.",
+            )
+
+    def _give_up_other_uploads(self, rule: Rule, ticket: Ticket, ours: Sequence[Upload]) -> None:
+        """End what an earlier attempt at this copy has open, whether it came to put it down or not."""
+        open_now = self.context.vault(rule).find_uploads(data_prefix(rule.place.path, ticket.copy_id))
+        self.context.give_up_uploads(rule, [upload for upload in open_now if upload not in ours])
 
     def _open_upload(self, rule: Rule, vault: Vault, key: str) -> str:
-        abandoned = vault.find_uploads(key)
-        for earlier in abandoned:
-            vault.abort_upload(earlier)
-        self.context.runs.forget_uploads(rule.name, abandoned)
         upload = vault.open_upload(key)
         self.context.runs.remember_uploads(rule.name, [upload])
         return upload.upload_id
@@ -76,12 +106,29 @@ class CopySteps:
         )
 
     def leg(self, rule: Rule, ticket: Ticket, transfer: Transfer, budget_s: float) -> Record:
-        """Copy for about `budget_s` seconds; the record holds what this leg added."""
-        self.context.renew_lease()
+        """Copy what is missing, for about `budget_s` seconds; the record holds what this leg added."""
         self._count_attempt(ticket, transfer)
-        started = self.context.clock.monotonic()
-        after = copy_leg(transfer, self.context.source(rule), self.context.vault(rule), self.context.clock, budget_s)
-        seconds = self.context.clock.monotonic() - started
+        return self.share(rule, ticket, transfer, transfer.missing(), sandboxes=1, budget_s=budget_s)
+
+    def share(
+        self, rule: Rule, ticket: Ticket, transfer: Transfer, pieces: Sequence[Piece], sandboxes: int, budget_s: float
+    ) -> Record:
+        """Copy some pieces, as one of several `sandboxes` at work, for about `budget_s` seconds."""
+        self.context.renew_lease()
+        clock = self.context.clock
+        ports = LegPorts(
+            self.context.source(rule), self.context.vault(rule), clock, Pace.of(rule.bandwidth_mbps, sandboxes, clock)
+        )
+        started = clock.monotonic()
+        lanes = lanes_under_cap(
+            rule.bandwidth_mbps,
+            sandboxes,
+            self.context.copying.lanes,
+            max(file.part_size_bytes for file in transfer.files),
+        )
+        progress = copy_leg(transfer, pieces, ports, lanes, budget_s)
+        seconds = clock.monotonic() - started
+        after = transfer.advance(progress)
         size_bytes = after.moved_bytes - transfer.moved_bytes
         self.context.log(ticket).info(
             "LegDone",
@@ -89,7 +136,14 @@ class CopySteps:
             size_bytes=size_bytes,
             seconds=round(seconds, 3),
         )
-        return {"progress": after.progress_record(transfer), "seconds": seconds}
+        return {"progress": progress, "seconds": seconds}
+
+    def tell_alone(self, ticket: Ticket, reason: RdbkeeperError) -> Record:
+        """Log that one sandbox goes on with a backup that several were to copy."""
+        self.context.log(ticket).warning(
+            "CopiedAlone", f"{ticket.backup_id} is copied by this function alone, which takes longer: {reason}"
+        )
+        return {}
 
     def _count_attempt(self, ticket: Ticket, transfer: Transfer) -> None:
         """Raise LegNeverEnds when this leg has begun too often.
@@ -110,6 +164,7 @@ class CopySteps:
         """Remove what was read again and must not be adopted, by exact key, and open uploads in its place."""
         self.context.renew_lease()
         vault = self.context.vault(rule)
+        self._give_up_other_uploads(rule, ticket, _uploads(transfer))
         uploads = {}
         for file in find_rejected(transfer):
             self._remove_fragment(rule, ticket, file.key, file.found_etag, "cannot be shown to be whole")
@@ -154,6 +209,7 @@ class CopySteps:
         """Give up this run's own uploads when it may write nothing more; nobody else can be using them."""
         self.context.log(ticket).warning("TransferAbandoned", f"The transfer of {ticket.backup_id} is abandoned.")
         self.context.give_up_uploads(rule, _uploads(transfer))
+        self.context.runs.forget_attempts(rule.name, ticket.attempt)
         return {}
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.errors import ExportTimedOut, RdbkeeperError
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.scan import BackupList
 from rdbkeeper.ports import Record
@@ -64,10 +65,15 @@ class ExportSteps:
                     ready.append(export.ticket.copy_id)
             except RdbkeeperError as error:
                 failed[export.ticket.copy_id] = error.as_record()
+            except Exception as error:  # noqa: BLE001 - a defect that one backup brings out must not end the others
+                what = f"Looking for the files of {export.ticket.backup_id}"
+                failed[export.ticket.copy_id] = report_defect(self.context.log(export.ticket), what, error).as_record()
         oldest = exports[0]
         if oldest.ticket.copy_id not in {*ready, *failed} and self.context.clock.now() - oldest.asked_at < PATIENCE:
             return None
-        return {"ready": ready, "failed": failed} if ready or failed else None
+        if not ready and not failed:
+            return None
+        return {"ready": ready, "failed": failed, "looked_at": self.context.clock.now().isoformat()}
 
     def _is_readable(self, rule: Rule, export: Export) -> bool:
         """Whether the files can be read; what a retry can help counts as "not yet". Raises what it cannot."""
@@ -95,5 +101,9 @@ class ExportSteps:
         except RdbkeeperError as error:
             self.context.log(export.ticket).warning(
                 "StagedFilesLeft", f"The staged files stay for now: {error}", reason=error.code
+            )
+        except Exception as error:  # noqa: BLE001 - the copy is published; a defect here must not end the whole run
+            report_defect(
+                self.context.log(export.ticket), f"Removing the staged files of {export.ticket.backup_id}", error
             )
         return {}

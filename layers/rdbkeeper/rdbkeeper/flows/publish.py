@@ -6,10 +6,14 @@ those that were sent, whoever's answer was lost.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import reduce
+
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.copy import CopiedFile, Manifest, describe_copy, manifest_key
 from rdbkeeper.domain.errors import FileMissing, IntegrityError, ObjectExists, StoreMismatch, UploadGone
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.sums import Sums
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
 from rdbkeeper.ports import Clock, Journal, Part, Upload, Vault
 from rdbkeeper.rdb import checksum
@@ -18,18 +22,28 @@ from rdbkeeper.rdb.envelope import Verdict, judge
 STORE_CHECK = "store crc64nvme"
 
 
-def judge_file(file: FileTransfer) -> Verdict:
-    """Judge a file that has passed whole. Raises IntegrityError, naming the file."""
+@dataclass(frozen=True)
+class Judged:
+    """A file that has passed whole: its sums, and what they say."""
+
+    file: FileTransfer
+    sums: Sums
+    verdict: Verdict
+
+
+def judge_file(file: FileTransfer) -> Judged:
+    """Judge a file that has passed whole, in however many legs. Raises IntegrityError, naming the file."""
+    sums = reduce(checksum.join, (stretch.sums for stretch in file.stretches), Sums())
     try:
-        return judge(file.header, file.trailer, file.staged.size_bytes, file.crc64)
+        return Judged(file, sums, judge(sums.head, sums.tail, sums.size_bytes, sums.crc64))
     except IntegrityError as error:
-        raise type(error)(f"{file.staged.shard.name}.rdb: {error.message}", hint=error.hint) from error
+        raise type(error)(f"{file.name}.rdb: {error.message}", hint=error.hint) from error
 
 
 def check_all_shards(backup: Backup, transfer: Transfer) -> None:
     """Raise FileMissing unless there is exactly one file for each of the backup's shards: all or nothing."""
     expected = [shard.name for shard in backup.shards]
-    there = [file.staged.shard.name for file in transfer.files]
+    there = [file.name for file in transfer.files]
     if not expected or there != expected:
         raise FileMissing(
             f"The backup {backup.backup_id} has the shards {', '.join(expected)}; its files are {', '.join(there)}.",
@@ -43,23 +57,22 @@ def find_rejected(transfer: Transfer) -> list[FileTransfer]:
 
 
 def _can_be_adopted(file: FileTransfer) -> bool:
-    if file.found_crc64nvme != file.crc64nvme:
-        return False  # the store keeps no sum of the whole object, or another
     try:
-        return not judge_file(file).unchecked_reason
+        judged = judge_file(file)
     except IntegrityError:
         return False
+    # The store may keep no sum of the whole object, or another.
+    return file.found_crc64nvme == judged.sums.crc64nvme and not judged.verdict.unchecked_reason
 
 
 def complete_files(transfer: Transfer, vault: Vault, journal: Journal) -> tuple[CopiedFile, ...]:
     """Judge every file, then complete every upload. Raises IntegrityError before anything is completed."""
-    verdicts = [judge_file(file) for file in transfer.files]
-    return tuple(
-        _complete_file(file, verdict, vault, journal) for file, verdict in zip(transfer.files, verdicts, strict=True)
-    )
+    judged_files = [judge_file(file) for file in transfer.files]
+    return tuple(_complete_file(judged, vault, journal) for judged in judged_files)
 
 
-def _complete_file(file: FileTransfer, verdict: Verdict, vault: Vault, journal: Journal) -> CopiedFile:
+def _complete_file(judged: Judged, vault: Vault, journal: Journal) -> CopiedFile:
+    file, verdict = judged.file, judged.verdict
     if file.is_read_again:
         journal.warning(
             "FragmentAdopted",
@@ -67,16 +80,16 @@ def _complete_file(file: FileTransfer, verdict: Verdict, vault: Vault, journal: 
             key=file.key,
         )
     else:
-        _complete_upload(file, vault, journal)
-    _check_what_is_stored(file, vault)
+        _complete_upload(judged, vault, journal)
+    _check_what_is_stored(judged, vault)
     return CopiedFile(
-        name=file.staged.shard.name,
+        name=file.name,
         key=file.key,
         slots=file.staged.shard.slots,
         size_bytes=file.staged.size_bytes,
         rdb_version=verdict.rdb_version,
         crc64=checksum.as_hex(verdict.stored_crc64) if verdict.stored_crc64 is not None else "",
-        crc64nvme=checksum.as_hex(file.crc64nvme),
+        crc64nvme=checksum.as_hex(judged.sums.crc64nvme),
         part_size_bytes=file.part_size_bytes,
         part_sha256=tuple(receipt.sha256 for receipt in file.receipts),
         checks=(*verdict.checks, STORE_CHECK),
@@ -84,11 +97,12 @@ def _complete_file(file: FileTransfer, verdict: Verdict, vault: Vault, journal: 
     )
 
 
-def _complete_upload(file: FileTransfer, vault: Vault, journal: Journal) -> None:
+def _complete_upload(judged: Judged, vault: Vault, journal: Journal) -> None:
+    file = judged.file
     parts = [Part(number, receipt.etag, receipt.crc64nvme) for number, receipt in enumerate(file.receipts, start=1)]
     upload = Upload(file.key, file.upload_id)
     try:
-        vault.complete_upload(upload, parts, file.staged.size_bytes, file.crc64nvme)
+        vault.complete_upload(upload, parts, judged.sums.size_bytes, judged.sums.crc64nvme)
     except (ObjectExists, UploadGone) as error:
         if vault.find_object(file.key) is None:
             raise
@@ -97,9 +111,10 @@ def _complete_upload(file: FileTransfer, vault: Vault, journal: Journal) -> None
         vault.abort_upload(upload)
 
 
-def _check_what_is_stored(file: FileTransfer, vault: Vault) -> None:
+def _check_what_is_stored(judged: Judged, vault: Vault) -> None:
+    file = judged.file
     stored = vault.find_object(file.key)
-    if stored is None or (stored.size_bytes, stored.crc64nvme) != (file.staged.size_bytes, file.crc64nvme):
+    if stored is None or (stored.size_bytes, stored.crc64nvme) != (file.staged.size_bytes, judged.sums.crc64nvme):
         raise StoreMismatch(
             f"The vault does not hold under {file.key} the {file.staged.size_bytes:,} bytes that were sent.",
             hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads it "

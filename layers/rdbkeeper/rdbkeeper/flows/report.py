@@ -9,8 +9,9 @@ from datetime import datetime
 from rdbkeeper.domain.errors import RdbkeeperError, SourceDenied, VaultDenied, VaultError
 from rdbkeeper.domain.outcome import Outcome, Status, count_statuses, report_line
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.selection import leave
 from rdbkeeper.domain.status import Block, KeptCopies, RunReport, RunState, find_kept_copies
-from rdbkeeper.flows.run_context import RunContext
+from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.ports import Record
 
 DENIALS = frozenset({SourceDenied.__name__, VaultDenied.__name__})
@@ -22,8 +23,17 @@ class ReportStep:
 
     context: RunContext
 
-    def finish(self, began: Record, rule: Rule, decided: Mapping[str, int], outcomes: Sequence[Outcome]) -> Record:
+    def finish(
+        self,
+        began: Record,
+        rule: Rule,
+        scan: Record,
+        tried: Sequence[Outcome],
+        left: Sequence[Ticket],
+    ) -> Record:
         """Log the one line that tells the run, put it on record, and free the lease."""
+        decided: Mapping[str, int] = scan["decided"]
+        outcomes = [*tried, *self._leave(left)]
         next_fire = next(rule.cycle.fire_times(self.context.clock.now()), None)
         line = report_line(rule.name, decided, outcomes, next_fire, rule.cycle.time_zone)
         counts = count_statuses(outcomes)
@@ -38,8 +48,17 @@ class ReportStep:
             size_bytes=sum(outcome.size_bytes for outcome in outcomes),
         )
         self._note_what_was_denied(rule, outcomes)
-        self._end(began, RunState.FAILED if failed else RunState.SUCCEEDED, line, outcomes, self._find_kept(rule))
+        # Where nothing was tried, the vault holds what the scan found: it need not be listed a second time.
+        kept = self._find_kept(rule) if tried else KeptCopies.from_record(scan["kept"])
+        self._end(began, RunState.FAILED if failed else RunState.SUCCEEDED, line, outcomes, kept)
         return {"line": line, "failed": failed}
+
+    def _leave(self, tickets: Sequence[Ticket]) -> list[Outcome]:
+        goes_on = self.context.request.may_hand_over
+        outcomes = [leave(ticket.backup_id, ticket.copy_id, to_successor=goes_on) for ticket in tickets]
+        for outcome in outcomes:
+            self.context.log_outcome(outcome)
+        return outcomes
 
     def _note_what_was_denied(self, rule: Rule, outcomes: Sequence[Outcome]) -> None:
         """Block the rule when a backup failed for lack of a permission: the next run would fail the same way."""

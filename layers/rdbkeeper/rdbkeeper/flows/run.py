@@ -1,4 +1,4 @@
-"""One run of a rule: scan, export, copy, verify, publish, report.
+"""One run of a rule: take the lease, scan, export, copy, verify, publish, report, and hand over what is left.
 
 This is the order of the steps and nothing else. It is replayed after a crash, so between the steps it only computes
 from their results.
@@ -6,27 +6,28 @@ from their results.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed, from_record
+from rdbkeeper.domain.error_records import from_record
+from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed
 from rdbkeeper.domain.outcome import Outcome
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
 from rdbkeeper.flows.copy import CopySteps
 from rdbkeeper.flows.export import Export, ExportSteps
+from rdbkeeper.flows.hand_over import HandOverStep, has_room
+from rdbkeeper.flows.lease import LeaseStep
+from rdbkeeper.flows.legs import Legs
 from rdbkeeper.flows.publish import find_rejected
 from rdbkeeper.flows.report import ReportStep
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.scan import BackupList, ScanStep
 from rdbkeeper.ports import Engine, Poll, Record
 
-# A leg leaves this much of its invocation for what is still in flight when its time is over: one part being read and
-# three being put, each with three attempts of a minute (the adapters' time-outs).
-LEG_RESERVE_S = 240.0
-SHORTEST_LEG_S = 5.0
 # Completing some hundred files takes minutes as well, so what took long to copy is published in a fresh invocation.
 LONG_COPY_S = 60.0
+LEASE_POLL = Poll(60, 120)
 
 
 def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
@@ -37,47 +38,85 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
     steps = _Steps.over(context)
     began = engine.step("begin", steps.scan.begin)
     try:
+        lease = _take_lease(engine, steps.lease)
+        if "refused" in lease:
+            return lease
         scan = engine.step("scan", partial(steps.scan.run, began))
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
-        outcomes = _Run(engine, steps, poll, rule).copy_all([Ticket(*values) for values in scan["to_copy"]])
-        report = engine.step("report", partial(steps.report.finish, began, rule, scan["decided"], outcomes))
+        tried, left = _Run(engine, steps, poll, rule, began).copy_all([Ticket(*values) for values in scan["to_copy"]])
+        report = engine.step("report", partial(steps.report.finish, began, rule, scan, tried, left))
     except (RuleGone, RuleChanged) as reason:
         return engine.step("report early end", partial(steps.report.end_early, began, reason))
     except RdbkeeperError as error:
         engine.step("report failure", partial(steps.report.report_failure, began, error))
         raise
+    if (left or scan["is_full"]) and context.request.may_hand_over:
+        _hand_over(engine, steps.hand_over, tried)
     if report["failed"]:
         raise RunFailed(report["line"], hint="The log lines of this run tell the reason for each failed backup.")
     return report
+
+
+def _take_lease(engine: Engine, step: LeaseStep) -> Record:
+    lease = engine.step("take the lease", step.take)
+    if "cooling" in lease:
+        lease = engine.wait_until("wait for the run before to be over", step.take_once_cold, LEASE_POLL)
+    return lease
+
+
+def _hand_over(engine: Engine, step: HandOverStep, tried: list[Outcome]) -> None:
+    try:
+        engine.step("hand over", partial(step.start, tried))
+    except RdbkeeperError as error:
+        engine.step("tell that no run follows", partial(step.tell_failure, error))
 
 
 @dataclass(frozen=True)
 class _Steps:
     """What a run does. Each step is a plain function of the world and its arguments, and may be repeated."""
 
+    lease: LeaseStep
     scan: ScanStep
     export: ExportSteps
     copy: CopySteps
     report: ReportStep
+    hand_over: HandOverStep
 
     @classmethod
     def over(cls, context: RunContext) -> _Steps:
         backups = BackupList(context)
-        return cls(ScanStep(context, backups), ExportSteps(context, backups), CopySteps(context), ReportStep(context))
+        return cls(
+            LeaseStep(context),
+            ScanStep(context, backups),
+            ExportSteps(context, backups),
+            CopySteps(context),
+            ReportStep(context),
+            HandOverStep(context),
+        )
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Run:
     engine: Engine
     steps: _Steps
     poll: Poll
     rule: Rule
+    began: Record
+    # When exports were last looked at, and the seconds of copying since: the time, as far as results tell it.
+    _looked_at: str = field(init=False)
+    _copied_s: float = 0.0
 
-    def copy_all(self, tickets: list[Ticket]) -> list[Outcome]:
-        """Ask for all exports, then copy each as it becomes readable, the oldest of those first."""
-        outcomes: list[Outcome] = []
+    def __post_init__(self) -> None:
+        self._looked_at = self.began["started_at"]
+
+    def copy_all(self, tickets: list[Ticket]) -> tuple[list[Outcome], list[Ticket]]:
+        """Ask for all exports, then copy each as it becomes readable, the oldest of those first.
+
+        Returns what became of those that were tried, and those that there was no room for.
+        """
+        tried: list[Outcome] = []
         waiting: list[Export] = []
         for ticket in tickets:
             try:
@@ -86,22 +125,24 @@ class _Run:
                 )
                 waiting.append(Export.from_record(ticket, record))
             except RdbkeeperError as error:
-                outcomes.append(self._give_up(ticket, None, error))
-        while waiting:
+                tried.append(self._give_up(ticket, None, error))
+        while waiting and self._has_room():
             settled = self._wait_for_exports(waiting)
-            outcomes += [
-                self._copy(export, settled[export.ticket.copy_id])
-                for export in waiting
-                if export.ticket.copy_id in settled
-            ]
-            waiting = [export for export in waiting if export.ticket.copy_id not in settled]
-        return outcomes
+            for export in [export for export in waiting if export.ticket.copy_id in settled]:
+                if self._has_room():
+                    tried.append(self._copy(export, settled[export.ticket.copy_id]))
+                    waiting.remove(export)
+        return tried, [export.ticket for export in waiting]
+
+    def _has_room(self) -> bool:
+        return has_room(self.began, self._looked_at, self._copied_s, self.engine.operations)
 
     def _wait_for_exports(self, waiting: list[Export]) -> dict[str, RdbkeeperError | None]:
         """The copy ids whose files can be read (None) or will never be (why); at least one."""
         record = self.engine.wait_until(
             f"wait for {len(waiting)} exports", partial(self.steps.export.find_settled, self.rule, waiting), self.poll
         )
+        self._looked_at, self._copied_s = record["looked_at"], 0.0
         ready: dict[str, RdbkeeperError | None] = dict.fromkeys(record["ready"])
         return ready | {copy_id: from_record(error) for copy_id, error in record["failed"].items()}
 
@@ -109,6 +150,7 @@ class _Run:
         """One backup's way from staged files to a published copy; a failure becomes its outcome."""
         ticket = export.ticket
         transfer: Transfer | None = None
+        legs = Legs(self.engine, self.steps.copy, self.rule, ticket)
         try:
             if export_error is not None:
                 raise export_error
@@ -116,36 +158,21 @@ class _Run:
                 f"open transfer of {ticket.copy_id}", partial(self.steps.copy.open, self.rule, export)
             )
             transfer = Transfer.from_plan_record(plan, self.rule.place.path, ticket.copy_id)
-            transfer, seconds = self._copy_legs(ticket, transfer)
-            if find_rejected(transfer):
-                transfer = self._replace_fragments(ticket, transfer)
-                transfer, more_seconds = self._copy_legs(ticket, transfer)
-                seconds += more_seconds
-            if seconds > LONG_COPY_S:
+            moved = legs.copy(transfer)
+            if find_rejected(moved):
+                transfer = self._replace_fragments(ticket, moved)
+                moved = legs.copy(transfer)
+            if legs.seconds > LONG_COPY_S:
                 self.engine.renew_invocation(f"renew before publishing {ticket.copy_id}")
             record = self.engine.step(
-                f"publish {ticket.copy_id}", partial(self.steps.copy.publish, self.rule, export, transfer, seconds)
+                f"publish {ticket.copy_id}", partial(self.steps.copy.publish, self.rule, export, moved, legs.seconds)
             )
             outcome = Outcome.from_record(record)
         except RdbkeeperError as error:
             outcome = self._give_up(ticket, transfer, error)
+        self._copied_s += legs.seconds
         self.engine.step(f"discard export of {ticket.copy_id}", partial(self.steps.export.discard, self.rule, export))
         return outcome
-
-    def _copy_legs(self, ticket: Ticket, transfer: Transfer) -> tuple[Transfer, float]:
-        seconds = 0.0
-        while not transfer.is_done:
-            name = f"{ticket.copy_id} from part {transfer.parts_done + 1}"
-            if transfer.parts_done:
-                self.engine.renew_invocation(f"renew before {name}")
-            leg = self.engine.step(f"copy {name}", partial(self._copy_leg, ticket, transfer))
-            transfer = transfer.advance(leg["progress"])
-            seconds += leg["seconds"]
-        return transfer, seconds
-
-    def _copy_leg(self, ticket: Ticket, transfer: Transfer) -> Record:
-        budget_s = max(SHORTEST_LEG_S, self.engine.seconds_left() - LEG_RESERVE_S)
-        return self.steps.copy.leg(self.rule, ticket, transfer, budget_s)
 
     def _replace_fragments(self, ticket: Ticket, transfer: Transfer) -> Transfer:
         uploads = self.engine.step(

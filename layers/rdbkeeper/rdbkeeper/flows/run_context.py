@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from rdbkeeper.domain.errors import RuleChanged, RuleGone
 from rdbkeeper.domain.outcome import Outcome, Status, describe
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, RunTable, Source, Upload, Vault
+
+LONGEST_INVOCATION = timedelta(minutes=15)  # "Timeout", Lambda quotas
 
 
 def run_id_of(execution: str) -> str:
@@ -26,12 +30,15 @@ class Ticket:
     backup_id: str
     attempt: str
 
+    def as_record(self) -> list[str]:
+        return [self.copy_id, self.backup_id, self.attempt]
+
 
 @dataclass(frozen=True)
 class RunContext:
     """One run over the ports. Holds nothing that a fresh invocation could not find out again.
 
-    `on_request` is True for a run that a person or reconciling started, which a paused rule does as well.
+    `longest_invocation` is how long one invocation of the rule's function may live.
     """
 
     rule_name: str
@@ -43,12 +50,19 @@ class RunContext:
     journal: Journal
     clock: Clock
     export_timeout: timedelta
-    on_request: bool = False
+    request: RunRequest = field(default_factory=RunRequest)
+    copying: CopySettings = field(default_factory=CopySettings)
+    longest_invocation: timedelta = LONGEST_INVOCATION
 
     @property
     def run_id(self) -> str:
         """The run's id as logs, history and answers show it."""
         return run_id_of(self.execution)
+
+    @property
+    def chain(self) -> str:
+        """What the runs of one chain have in common: the id of the first."""
+        return self.request.chain or self.run_id
 
     def renew_lease(self) -> None:
         """Stay in charge of the rule, at the beginning of each step. Raises LeaseLost."""
@@ -59,17 +73,21 @@ class RunContext:
         rule = self.rules.find_rule(self.rule_name)
         return None if rule is None or rule.state is RuleState.DELETING else rule
 
+    def get_wanted_rule(self) -> Rule:
+        """The rule as it is now. Raises RuleGone when it is gone or being deleted."""
+        rule = self.find_wanted_rule()
+        if rule is None:
+            raise RuleGone(
+                f"The rule {self.rule_name} was deleted while its run was going.", hint="Nothing more is copied."
+            )
+        return rule
+
     def check_still_wanted(self, rule: Rule) -> None:
         """Raise RuleGone or RuleChanged unless the rule still says what this run goes by.
 
         Asked before anything that cannot be undone: the rule may have been deleted or edited while its run was going.
         """
-        now = self.find_wanted_rule()
-        if now is None:
-            raise RuleGone(
-                f"The rule {self.rule_name} was deleted while its run was going.", hint="Nothing more is copied."
-            )
-        if not now.has_same_target(rule):
+        if not self.get_wanted_rule().has_same_target(rule):
             raise RuleChanged(
                 f"The rule {self.rule_name} was pointed at another instance or place while its run was going.",
                 hint="Nothing more is copied to where it pointed; the next run goes by the rule as it is now.",

@@ -1,4 +1,4 @@
-"""The first step of a run: take the lease, tidy up, and decide what to copy."""
+"""Decides what there is to copy, once the run has its rule to itself."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, Instance
+from rdbkeeper.domain.copy import is_data_key
 from rdbkeeper.domain.errors import BackupGone, InstanceNotFound
 from rdbkeeper.domain.outcome import count_statuses
-from rdbkeeper.domain.rule import Rule, RuleState
-from rdbkeeper.domain.selection import select
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.selection import leave, select
 from rdbkeeper.domain.status import (
     POSTPONING,
     Block,
@@ -18,13 +19,11 @@ from rdbkeeper.domain.status import (
     RunState,
     block_for_missing_instance,
     find_instance_block,
+    find_kept_copies,
     owe_run,
 )
-from rdbkeeper.flows.run_context import RunContext, Ticket, run_id_of
+from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.ports import Record
-
-# The run that held the lease is the last one, or close to it.
-RUNS_LOOKED_THROUGH = 20
 
 
 @dataclass
@@ -73,37 +72,44 @@ class ScanStep:
         return {"started_at": self.context.clock.now().replace(microsecond=0).isoformat()}
 
     def run(self, began: Record) -> Record:
-        """Take the lease, tidy up after a run that was cut off, and decide what to copy, with reasons."""
-        rule = self.context.find_wanted_rule()
-        if rule is None:
-            return self._refuse(
-                "RuleGone", f"There is no rule {self.context.rule_name} any more, so nothing is copied."
-            )
-        if rule.state is RuleState.PAUSED and not self.context.on_request:
-            return self._refuse("RulePaused", f"The rule {rule.name} is paused, so nothing is copied.")
-        if not self._take_lease():
-            return self._refuse("RunIsGoing", "Another run of this rule is going, so this one does nothing.")
+        """Tidy up after a run that was cut off, and decide what to copy, with reasons. Raises RuleGone, LeaseLost."""
+        self.context.renew_lease()
+        rule = self.context.get_wanted_rule()
         self.context.journal.info("RunStarted", f"Scanning the backups of {rule.instance}.")
         report = RunReport(self.context.run_id, datetime.fromisoformat(began["started_at"]), RunState.GOING)
         self.context.runs.record_run(rule.name, report)
+        self._tidy_up(rule)
         instance = self.context.source(rule).find_instance(rule.instance)
         if instance is None:
             return self._postpone(rule, report, block_for_missing_instance(rule))
         block = find_instance_block(rule, instance)
         if block is not None and block.code in POSTPONING:
             return self._postpone(rule, report, block)
-        for upload in self.context.give_up_uploads(rule, self.context.runs.remembered_uploads(rule.name)):
-            self.context.journal.warning("UploadAborted", f"An upload of {upload.key} was left open; it is given up.")
         backups = self.backups.read(rule, instance)
-        selection = select(backups, self.context.vault(rule).catalog(rule.place.path))
+        catalog = self.context.vault(rule).catalog(rule.place.path)
+        selection = select(backups, catalog, frozenset(self.context.request.tried))
         self.context.rules.record_block(rule.name, block)
-        for outcome in selection.decided:
+        goes_on = self.context.request.may_hand_over
+        left = [leave(backup.backup_id, backup.copy_id, to_successor=goes_on) for backup in selection.left]
+        decided = [*selection.decided, *left]
+        for outcome in decided:
             self.context.log_outcome(outcome)
         return {
             "rule": rule.as_record(),
-            "to_copy": [[backup.copy_id, backup.backup_id, self._attempt(backup)] for backup in selection.to_copy],
-            "decided": count_statuses(selection.decided),
+            "to_copy": [self._ticket(backup).as_record() for backup in selection.to_copy],
+            "is_full": bool(left),
+            "decided": count_statuses(decided),
+            "kept": find_kept_copies(rule.place.path, catalog).as_record(),
         }
+
+    def _tidy_up(self, rule: Rule) -> None:
+        """End what earlier runs left open: what they put down, and what they opened and did not come to put down."""
+        path = rule.place.path
+        listed = [upload for upload in self.context.vault(rule).find_uploads(path) if is_data_key(path, upload.key)]
+        remembered = self.context.runs.remembered_uploads(rule.name)
+        for upload in self.context.give_up_uploads(rule, list(dict.fromkeys([*remembered, *listed]))):
+            self.context.journal.warning("UploadAborted", f"An upload of {upload.key} was left open; it is given up.")
+        self.context.runs.forget_all_attempts(rule.name)
 
     def _postpone(self, rule: Rule, report: RunReport, block: Block) -> Record:
         """Put the run off: there is nothing that it could do. Reconciling starts another when the cause is gone."""
@@ -115,31 +121,7 @@ class ScanStep:
         self.context.runs.free_lease(rule.name, self.context.execution)
         return {"refused": block.code, "message": block.message}
 
-    def _refuse(self, code: str, message: str) -> Record:
-        self.context.journal.warning(code, message)
-        return {"refused": code, "message": message}
-
-    def _take_lease(self) -> bool:
-        owner = self.context.runs.find_lease_owner(self.context.rule_name)
-        if owner is not None and owner != self.context.execution:
-            if not self.context.executions.has_ended(owner):
-                return False
-            self.context.journal.warning("LeaseTakenOver", "The run that held the lease has ended without freeing it.")
-            self._close_report_of(owner)
-        return self.context.runs.take_lease(
-            self.context.rule_name, self.context.execution, owner, self.context.clock.now()
-        )
-
-    def _close_report_of(self, execution: str) -> None:
-        """Put down the end of a run that was killed before it could do so itself."""
-        run = run_id_of(execution)
-        page = self.context.runs.history(self.context.rule_name, "", RUNS_LOOKED_THROUGH)
-        for report in page.runs:
-            if report.run == run and report.state is RunState.GOING:
-                line = f"{self.context.rule_name}: the run was stopped or killed before its end"
-                ended = replace(report, state=RunState.FAILED, line=line, ended_at=self.context.clock.now())
-                self.context.runs.record_run(self.context.rule_name, ended)
-
-    def _attempt(self, backup: Backup) -> str:
-        """A name that no other run and no other backup uses, and that a repeat of this step finds again."""
-        return hashlib.sha256(f"{self.context.execution}\n{backup.copy_id}".encode()).hexdigest()[:16]
+    def _ticket(self, backup: Backup) -> Ticket:
+        """The attempt's name is one that no other chain and no other backup uses, and that a repeat finds again."""
+        named_after = f"{self.context.chain}\n{backup.copy_id}"
+        return Ticket(backup.copy_id, backup.backup_id, hashlib.sha256(named_after.encode()).hexdigest()[:16])

@@ -63,6 +63,7 @@ class ShowRules:
             "name": rule.name,
             **self._preview_cycle(rule.cycle),
             "blocked": block.as_record() if block else None,
+            "bandwidth_mbps": rule.bandwidth_mbps,
             **_preview_copying(selection),
             "retention": {"keeps": "everything", "would_remove": []},
         }

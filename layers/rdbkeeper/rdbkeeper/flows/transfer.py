@@ -1,147 +1,211 @@
 """Moves a backup's files into the vault in legs: slices of time, each within one invocation.
 
-A leg reads part after part (one ranged read each), sums it as it passes, and puts it while the next is being read.
-Memory is the part size times the buffers in flight, whatever the size of the backup.
+Parts know nothing of each other. Each of a leg's lanes takes the next part, reads it into its own buffer, sums it and
+puts it, so reading, summing and putting overlap, and what is busy is a core or the network. Memory is the part size
+times the lanes, whatever the size of the backup.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
-from functools import partial
-from queue import SimpleQueue
+from dataclasses import dataclass, field
+from itertools import groupby
+from threading import Lock
 
-from rdbkeeper.domain.errors import RdbkeeperError, StreamCutShort
-from rdbkeeper.domain.transfer import FileTransfer, Receipt, Transfer
-from rdbkeeper.ports import ByteStream, Clock, Source, Upload, Vault
-from rdbkeeper.rdb import checksum, envelope
+from rdbkeeper.domain.errors import RdbkeeperError, StreamCutShort, StreamTooLong
+from rdbkeeper.domain.sums import Sums
+from rdbkeeper.domain.transfer import MEBIBYTE, FileTransfer, Piece, Receipt, Stretch, Transfer
+from rdbkeeper.flows.pace import Pace
+from rdbkeeper.ports import ByteStream, Clock, Record, Source, Upload, Vault
+from rdbkeeper.rdb import checksum
 
-PARTS_IN_FLIGHT = 3
 # A durable step's result must stay below 256 KB, and a leg's carries up to 150 bytes for each part and each file.
 MOST_ITEMS_PER_LEG = 1_500
-# The SDK's own retries do not cover the body of an answer, so a part whose connection broke is read again here.
-READ_ATTEMPTS = 3
+# The SDK's own retries do not cover the body of an answer, so a part whose stream broke is opened again here, and a
+# link that has expired is replaced by it.
+OPENINGS_PER_PART = 5
+# What the buffers of all lanes may take: files of hundreds of GiB have parts of tens of MiB, and fewer of them are
+# then in flight, so that the smallest function still holds them.
+MOST_BUFFER_BYTES = 320 * MEBIBYTE
+READ_BYTES = MEBIBYTE
 
 
-def copy_leg(transfer: Transfer, source: Source, vault: Vault, clock: Clock, budget_s: float) -> Transfer:
-    """Copy on from where the transfer stands, for at most about `budget_s` seconds; returns how far it came.
+@dataclass(frozen=True)
+class LegPorts:
+    """What a leg needs of the world."""
 
-    At least one part is moved, so every leg makes progress. Raises SourceError, VaultError, StreamCutShort; a leg
-    that failed may be repeated from the same state.
+    source: Source
+    vault: Vault
+    clock: Clock
+    pace: Pace
+
+
+def copy_leg(transfer: Transfer, pieces: Sequence[Piece], ports: LegPorts, lanes: int, budget_s: float) -> Record:
+    """Move the pieces' parts in their order, for about `budget_s` seconds; returns what was moved.
+
+    That is the stretches of each file by its name, as `Transfer.advance` takes them. At least one part is moved, so
+    every leg makes progress. Raises SourceError and VaultError; a leg that failed may be repeated from the same state.
     """
-    stop_at = clock.monotonic() + budget_s
-    items_left = MOST_ITEMS_PER_LEG
-    files = list(transfer.files)
-    for position, file in enumerate(files):
-        if file.is_done:
-            continue
-        moved = _copy_file(file, source, vault, items_left - 1, lambda: clock.monotonic() >= stop_at)
-        files[position] = moved
-        items_left -= len(moved.receipts) - len(file.receipts) + 1
-        if not moved.is_done or items_left <= 1 or clock.monotonic() >= stop_at:
-            break
-    return Transfer(tuple(files))
+    files = {file.name: file for file in transfer.files}
+    leg = _Leg(files, deque(_parts_of(pieces)), ports, ports.clock.monotonic() + budget_s)
+    leg.run(lanes)
+    return {name: [stretch.as_record() for stretch in stretches] for name, stretches in leg.stretches().items()}
 
 
-def _copy_file(
-    file: FileTransfer, source: Source, vault: Vault, most_parts: int, time_is_over: Callable[[], bool]
-) -> FileTransfer:
-    first = len(file.receipts) + 1
-    last = min(file.part_count, first + most_parts - 1)
-    buffers = _buffers(file)
-    puts: list[Future[Receipt]] = []
-    with ThreadPoolExecutor(PARTS_IN_FLIGHT, thread_name_prefix="put") as pool:
+def lanes_for(part_size_bytes: int, lanes: int) -> int:
+    """How many parts of that size may be in flight; at least one."""
+    return max(1, min(lanes, MOST_BUFFER_BYTES // max(1, part_size_bytes)))
+
+
+@dataclass(frozen=True, order=True)
+class _Part:
+    file: str
+    number: int
+
+
+def _parts_of(pieces: Sequence[Piece]) -> list[_Part]:
+    """The parts of the pieces in their order, as many as one leg's record can hold."""
+    parts: list[_Part] = []
+    for file_count, (file, of_file) in enumerate(groupby(pieces, lambda piece: piece.file), start=1):
+        for piece in of_file:
+            room = MOST_ITEMS_PER_LEG - len(parts) - file_count
+            last = min(piece.last_part, piece.first_part + room - 1)
+            parts += [_Part(file, number) for number in range(piece.first_part, last + 1)]
+    return parts
+
+
+@dataclass
+class _Leg:
+    """One leg's work, shared by its lanes."""
+
+    files: dict[str, FileTransfer]
+    waiting: deque[_Part]
+    ports: LegPorts
+    stop_at: float
+    _moved: dict[_Part, tuple[Receipt, Sums]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _is_begun: bool = False
+    _has_failed: bool = False
+
+    def run(self, lanes: int) -> None:
+        """Move parts until the time is over or none is left; raises what stopped a lane, once the others stand."""
+        largest = max(self._length_bytes(part) for part in self.waiting)
+        lanes = min(lanes_for(largest, lanes), len(self.waiting))
+        if lanes == 1:
+            self._work(largest)
+            return
+        with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+            lanes_at_work = [pool.submit(self._work, largest) for _ in range(lanes)]
+        for lane in lanes_at_work:
+            lane.result()
+
+    def stretches(self) -> dict[str, list[Stretch]]:
+        """What was moved of each file, neighbours put together."""
+        found: dict[str, list[Stretch]] = {}
+        for part in sorted(self._moved):
+            receipt, sums = self._moved[part]
+            of_file = found.setdefault(part.file, [])
+            if of_file and of_file[-1].next_part == part.number:
+                before = of_file.pop()
+                joined = checksum.join(before.sums, sums)
+                of_file.append(Stretch(before.first_part, (*before.receipts, receipt), joined))
+            else:
+                of_file.append(Stretch(part.number, (receipt,), sums))
+        return found
+
+    def _work(self, largest_bytes: int) -> None:
+        """One lane: take a part, move it, until there is none to take."""
+        buffer = bytearray(largest_bytes)
         try:
-            for number in range(first, last + 1):
-                if puts and time_is_over():
-                    break
-                buffer = buffers.get()
-                part = _read_part(file, number, source, vault, buffer)
-                crc64nvme = checksum.crc64_nvme(part)
-                file = _sum_up(file, number, part, crc64nvme)
-                puts.append(pool.submit(_put_part, file, number, part, crc64nvme, vault))
-                puts[-1].add_done_callback(partial(_give_back, buffers, buffer))
-                _raise_first_failure(puts)
-        except BaseException:  # whatever ends the leg, what is not being put yet need not be
-            for put in puts:
-                put.cancel()
+            while (part := self._take()) is not None:
+                file = self.files[part.file]
+                body = _read_part(file, part.number, self.ports, buffer)
+                self._moved[part] = _put_part(file, part.number, body, self.ports.vault)
+        except BaseException:  # whatever ends one lane, the others need not begin another part
+            self._has_failed = True
             raise
-    return replace(file, receipts=file.receipts + tuple(put.result() for put in puts))
+
+    def _take(self) -> _Part | None:
+        with self._lock:
+            is_over = self._is_begun and self.ports.clock.monotonic() >= self.stop_at
+            if self._has_failed or is_over or not self.waiting:
+                return None
+            self._is_begun = True
+            return self.waiting.popleft()
+
+    def _length_bytes(self, part: _Part) -> int:
+        return self.files[part.file].part_range(part.number)[1]
 
 
-def _buffers(file: FileTransfer) -> SimpleQueue[bytearray]:
-    """One buffer more than there are puts at a time: the one that is being filled."""
-    largest = min(file.part_size_bytes, file.staged.size_bytes)
-    buffers: SimpleQueue[bytearray] = SimpleQueue()
-    for _ in range(min(PARTS_IN_FLIGHT + 1, file.part_count)):
-        buffers.put(bytearray(largest))
-    return buffers
-
-
-def _read_part(file: FileTransfer, number: int, source: Source, vault: Vault, buffer: bytearray) -> memoryview:
-    """Read one part whole into the buffer, again where a retry can help."""
-    for attempt in range(1, READ_ATTEMPTS + 1):
-        try:
-            return _read_part_once(file, number, source, vault, buffer)
-        except RdbkeeperError as error:
-            if not error.retryable or attempt == READ_ATTEMPTS:
-                raise
-    raise AssertionError("the last attempt returns or raises")
-
-
-def _read_part_once(file: FileTransfer, number: int, source: Source, vault: Vault, buffer: bytearray) -> memoryview:
-    """Read one part into the buffer; an end of stream before its length is an error."""
+def _read_part(file: FileTransfer, number: int, ports: LegPorts, buffer: bytearray) -> memoryview:
+    """Read one part whole into the buffer; a stream that breaks is opened again at the byte where it broke."""
     first_byte, length_bytes = file.part_range(number)
     part = memoryview(buffer)[:length_bytes]
-    with closing(_open_range(file, first_byte, length_bytes, source, vault)) as stream:
-        filled = 0
-        while filled < length_bytes:
-            count = stream.readinto(part[filled:])
-            if count == 0:
-                raise StreamCutShort(
-                    f"Reading {file.staged.shard.name}.rdb stopped at {first_byte + filled:,} of "
-                    f"{file.staged.size_bytes:,} bytes.",
-                    hint="Nothing was published; the next run tries again. If it repeats, look at this backup's state "
-                    "in the provider's console.",
-                )
-            filled += count
-    return part
+    if not part:
+        return part  # an empty file has no range that could be asked for; what it is not is said when it is judged
+    filled = 0
+    for opening in range(1, OPENINGS_PER_PART + 1):
+        count, error = _read_on(file, first_byte + filled, part[filled:], ports)
+        filled += count
+        if error is None:
+            return part
+        if not error.retryable or opening == OPENINGS_PER_PART:
+            raise error
+    raise AssertionError("the last opening returns or raises")
 
 
-def _open_range(file: FileTransfer, first_byte: int, length_bytes: int, source: Source, vault: Vault) -> ByteStream:
+def _read_on(
+    file: FileTransfer, first_byte: int, rest: memoryview, ports: LegPorts
+) -> tuple[int, RdbkeeperError | None]:
+    """Fill `rest` from one opening of the file at that byte; how many bytes came, and what ended it before the end."""
+    filled = paid = 0
+    try:
+        with closing(_open_range(file, first_byte, len(rest), ports)) as stream:
+            while filled < len(rest):
+                if filled == paid:
+                    paid = min(len(rest), filled + READ_BYTES)
+                    ports.pace.take(paid - filled)
+                count = stream.readinto(rest[filled:paid])
+                if count == 0:
+                    raise _cut_short(file, first_byte + filled)
+                filled += count
+            if stream.readinto(memoryview(bytearray(1))):
+                raise _too_long(file, first_byte + filled)
+    except StreamTooLong as error:
+        return 0, error  # it was not the range that was asked for, so none of its bytes count
+    except RdbkeeperError as error:
+        return filled, error
+    return filled, None
+
+
+def _open_range(file: FileTransfer, first_byte: int, length_bytes: int, ports: LegPorts) -> ByteStream:
     if file.is_read_again:
-        return vault.open_range(file.key, file.found_etag, first_byte, length_bytes)
-    return source.open_range(file.staged, first_byte, length_bytes)
+        return ports.vault.open_range(file.key, file.found_etag, first_byte, length_bytes)
+    return ports.source.open_range(file.staged, first_byte, length_bytes)
 
 
-def _sum_up(file: FileTransfer, number: int, part: memoryview, crc64nvme: int) -> FileTransfer:
-    """Carry the sums on over one part, and keep the file's first and last bytes."""
-    header = bytes(part[: envelope.HEADER_BYTES]) if number == 1 else file.header
-    tail = file.trailer + bytes(part[-envelope.TRAILER_BYTES :])
-    return replace(
-        file,
-        crc64=checksum.crc64_redis(part, file.crc64),
-        crc64nvme=checksum.combine_crc64_nvme(file.crc64nvme, crc64nvme, len(part)),
-        header=header,
-        trailer=tail[-envelope.TRAILER_BYTES :],
+def _cut_short(file: FileTransfer, at_byte: int) -> StreamCutShort:
+    return StreamCutShort(
+        f"Reading {file.name}.rdb stopped at {at_byte:,} of {file.staged.size_bytes:,} bytes.",
+        hint="Nothing was published; the next run tries again. If it repeats, look at this backup's state in the "
+        "provider's console.",
     )
 
 
-def _put_part(file: FileTransfer, number: int, part: memoryview, crc64nvme: int, vault: Vault) -> Receipt:
+def _too_long(file: FileTransfer, at_byte: int) -> StreamTooLong:
+    return StreamTooLong(
+        f"Reading {file.name}.rdb went on after byte {at_byte:,}, where it was to end.",
+        hint="The provider sent something else than was asked for. Nothing was published; the next run tries again.",
+    )
+
+
+def _put_part(file: FileTransfer, number: int, body: memoryview, vault: Vault) -> tuple[Receipt, Sums]:
+    sums = checksum.sum_up(body)
     etag = ""
     if not file.is_read_again:
-        etag = vault.put_part(Upload(file.key, file.upload_id), number, part, crc64nvme).etag
-    return Receipt(etag, crc64nvme, hashlib.sha256(part).hexdigest())
-
-
-def _give_back(buffers: SimpleQueue[bytearray], buffer: bytearray, _: Future[Receipt]) -> None:
-    buffers.put(buffer)
-
-
-def _raise_first_failure(puts: list[Future[Receipt]]) -> None:
-    for put in puts:
-        if put.done():
-            put.result()
+        etag = vault.put_part(Upload(file.key, file.upload_id), number, body, sums.crc64nvme).etag
+    return Receipt(etag, sums.crc64nvme, hashlib.sha256(body).hexdigest()), sums

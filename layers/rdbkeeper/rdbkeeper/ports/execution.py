@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from rdbkeeper.ports.records import Record
 
 
 class Executions(Protocol):
-    """Knows whether an execution is still going."""
+    """Knows of the executions of rules' functions."""
 
-    def has_ended(self, execution: str) -> bool:
-        """True when the execution has ended, whatever its end, or is unknown by now."""
+    def find_end(self, execution: str) -> datetime | None:
+        """When the execution ended, whatever its end; None while it is going. One that is unknown ended long ago."""
+
+    def start_successor(self, execution: str, name: str, request: Record) -> None:
+        """Start another run of that execution's function with `request`, once for a name."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Engine(Protocol):
     def execution(self) -> str:
         """The name by which this execution is known to the world, the owner of its lease."""
 
+    @property
+    def operations(self) -> int:
+        """How many of the operations that an execution may hold are used up; the same when it is replayed."""
+
     def step(self, name: str, do: Callable[[], Record]) -> Record:
         """Do something once and remember its result; retried where the error says that this can help.
 
@@ -42,6 +50,12 @@ class Engine(Protocol):
 
     def wait_until(self, name: str, look: Callable[[], Record | None], poll: Poll) -> Record:
         """Look again and again, without running in between, until there is a result. Raises what `look` raised."""
+
+    def spread(self, name: str, requests: Sequence[Record], at_once: int) -> list[Record]:
+        """Have the leg worker do each request in a sandbox of its own, at most `at_once` at a time.
+
+        Returns the answers in order; `{"failed": error}` in place of that of a worker that died or was not reached.
+        """
 
     def renew_invocation(self, name: str) -> None:
         """Go on in a fresh invocation, with all of its time."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rdbkeeper.domain.fleet.parts import Alarm, Fleet, FunctionSettings, Prototype, ScheduleWanted
+if TYPE_CHECKING:  # a rule's function loads every port, and none of what a fleet is made of
+    from rdbkeeper.domain.fleet.parts import Alarm, Fleet, FunctionSettings, Prototype, ScheduleWanted
 
 
 class FleetServices(Protocol):

@@ -16,6 +16,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that only ever grow, for durations."""
 
+    def sleep(self, seconds: float) -> None:
+        """Let that much time pass."""
+
 
 class Journal(Protocol):
     """The rule's history, as the console's log viewer shows it."""

@@ -92,8 +92,8 @@ class Vault(Protocol):
     def create_object(self, key: str, body: bytes, content_type: str) -> None:
         """Write a small object whole, or raise ObjectExists."""
 
-    def find_uploads(self, key: str) -> list[Upload]:
-        """The multipart uploads that are open for exactly this key."""
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        """The multipart uploads that are open for keys that begin so."""
 
     def open_upload(self, key: str) -> Upload:
         """Begin a multipart upload."""

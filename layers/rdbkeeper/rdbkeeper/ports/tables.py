@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
 from rdbkeeper.ports.records import Record
 from rdbkeeper.ports.stores import Upload
+
+if TYPE_CHECKING:  # a rule's function loads every port, and none of what a fleet is made of
+    from rdbkeeper.domain.fleet.parts import ScheduleSent
 
 
 @dataclass(frozen=True)
@@ -133,3 +135,6 @@ class RunTable(Protocol):
 
     def forget_attempts(self, rule: str, transfer: str) -> None:
         """Strike a transfer's attempts off the record."""
+
+    def forget_all_attempts(self, rule: str) -> None:
+        """Strike off the attempts of all transfers of a rule, of which none is under way."""

@@ -10,6 +10,9 @@ import base64
 from functools import cache
 from typing import Any
 
+from rdbkeeper.domain.sums import Sums
+from rdbkeeper.rdb.envelope import HEADER_BYTES, TRAILER_BYTES
+
 _SLICE_BYTES = 1 << 20
 
 
@@ -31,9 +34,28 @@ def crc64_nvme(data: bytes | memoryview, crc: int = 0) -> int:
     return _feed("CRC64-NVME", data, crc)
 
 
-def combine_crc64_nvme(first: int, second: int, second_length: int) -> int:
-    """The CRC-64/NVME of two pieces put together, from the sums of each and the second's length in bytes."""
-    return int(_model("CRC64-NVME").combine(first, second, second_length))
+def sum_up(data: memoryview) -> Sums:
+    """The sums of one piece, which know nothing of what comes before it."""
+    return Sums(
+        size_bytes=len(data),
+        crc64=crc64_redis(data),
+        crc64nvme=crc64_nvme(data),
+        head=bytes(data[:HEADER_BYTES]),
+        tail=bytes(data[-TRAILER_BYTES:]),
+    )
+
+
+def join(first: Sums, second: Sums) -> Sums:
+    """The sums of two pieces put together, from those of each."""
+    if not first.size_bytes:
+        return second
+    return Sums(
+        size_bytes=first.size_bytes + second.size_bytes,
+        crc64=_combine("CRC64-REDIS", first.crc64, second.crc64, second.size_bytes),
+        crc64nvme=_combine("CRC64-NVME", first.crc64nvme, second.crc64nvme, second.size_bytes),
+        head=(first.head + second.head)[:HEADER_BYTES],
+        tail=(first.tail + second.tail)[-TRAILER_BYTES:],
+    )
 
 
 def as_base64(crc: int) -> str:
@@ -44,6 +66,10 @@ def as_base64(crc: int) -> str:
 def as_hex(crc: int) -> str:
     """A 64-bit sum as a manifest carries it: 16 hex digits."""
     return f"{crc:016x}"
+
+
+def _combine(name: str, first: int, second: int, second_bytes: int) -> int:
+    return int(_model(name).combine(first, second, second_bytes))
 
 
 def _feed(name: str, data: bytes | memoryview, crc: int) -> int:

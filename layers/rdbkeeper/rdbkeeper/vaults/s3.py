@@ -114,11 +114,10 @@ class S3Vault:
                 ChecksumCRC64NVME=as_base64(crc64_nvme(body)),
             )
 
-    def find_uploads(self, key: str) -> list[Upload]:
-        with translated(_FAMILY, f"Looking for open uploads of {key}"):
-            pages = self._client().get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
-            found = [upload for page in pages for upload in page.get("Uploads", ())]
-        return [Upload(key, upload["UploadId"]) for upload in found if upload["Key"] == key]
+    def find_uploads(self, prefix: str) -> list[Upload]:
+        with translated(_FAMILY, f"Looking for open uploads below {prefix}"):
+            pages = self._client().get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=prefix)
+            return [Upload(found["Key"], found["UploadId"]) for page in pages for found in page.get("Uploads", ())]
 
     def open_upload(self, key: str) -> Upload:
         with translated(_FAMILY, f"Opening an upload of {key}"):

@@ -1,0 +1,1 @@
+"""The function that helps runs to copy."""

@@ -1,0 +1,57 @@
+"""What a run is asked to do: by its timer, by a person, or by the run before it in its chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+# A chain that never ends would be billed for ever, and Lambda ends a loop of its functions after about 16 rounds
+# ("Use Lambda recursive loop detection to prevent infinite loops").
+MOST_HAND_OVERS = 10
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One wish for a run.
+
+    `on_request` is True where a person or reconciling wants it, which a paused rule heeds as well. `chain` names the
+    first run of a chain, "" in that one itself; the runs of a chain share their exports. `hand_overs` counts the runs
+    before this one in its chain, and `tried` holds the ids of the copies that failed in them.
+    """
+
+    on_request: bool = False
+    chain: str = ""
+    hand_overs: int = 0
+    tried: tuple[str, ...] = ()
+
+    @property
+    def may_hand_over(self) -> bool:
+        return self.hand_overs < MOST_HAND_OVERS
+
+    def successor(self, chain: str, failed: tuple[str, ...]) -> RunRequest:
+        """The wish for the run after this one, which is to take what was left and not what has failed."""
+        return replace(
+            self,
+            chain=self.chain or chain,
+            hand_overs=self.hand_overs + 1,
+            tried=tuple(dict.fromkeys((*self.tried, *failed))),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        return {
+            "requested": self.on_request,
+            "chain": self.chain,
+            "hand_overs": self.hand_overs,
+            "tried": list(self.tried),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> RunRequest:
+        """The wish in an event; what a timer's or a person's event does not say is left at its default."""
+        return cls(
+            on_request=record.get("requested") is True,
+            chain=str(record.get("chain", "")),
+            hand_overs=int(record.get("hand_overs", 0)),
+            tried=tuple(str(copy_id) for copy_id in record.get("tried", ())),
+        )

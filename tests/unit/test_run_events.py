@@ -1,0 +1,39 @@
+"""What starts a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from rdbkeeper.domain.errors import InvalidRequest
+from rdbkeeper.domain.run_request import MOST_HAND_OVERS, RunRequest
+from rdbkeeper.entry.run_events import read_run_request
+from tests.fakes.journal import ListJournal
+
+
+def test_a_timers_event_asks_for_nothing_special() -> None:
+    event = {"rule": "orders", "scheduled_at": "2026-11-22T02:30:00Z"}
+    assert read_run_request(event, ListJournal()) == RunRequest()
+
+
+def test_a_persons_event_is_on_request() -> None:
+    assert read_run_request({"requested": True}, ListJournal()).on_request
+
+
+def test_a_successors_event_is_what_its_forerunner_wrote() -> None:
+    first = RunRequest(on_request=True)
+    second = first.successor("run-1", ("a", "b")).successor("run-2", ("b", "c"))
+    assert second == RunRequest(on_request=True, chain="run-1", hand_overs=2, tried=("a", "b", "c"))
+    assert read_run_request({"rule": "orders", **second.as_record()}, ListJournal()) == second
+
+
+def test_a_chain_is_bounded() -> None:
+    assert RunRequest(hand_overs=MOST_HAND_OVERS - 1).may_hand_over
+    assert not RunRequest(hand_overs=MOST_HAND_OVERS).may_hand_over
+
+
+@pytest.mark.parametrize("event", [None, "orders", [], {"hand_overs": "many"}, {"hand_overs": None}, {"tried": 3}])
+def test_any_other_event_is_refused_and_logged(event: object) -> None:
+    journal = ListJournal()
+    with pytest.raises(InvalidRequest):
+        read_run_request(event, journal)
+    assert journal.events() == ["EventWrong"]
