@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdbkeeper.domain.errors import ChecksumMismatch, EndMarkerMissing, IntegrityError, NotAnRdbFile
-from rdbkeeper.rdb.checksum import as_base64, as_hex, combine_crc64_nvme, crc64_nvme, crc64_redis
+from rdbkeeper.rdb.checksum import as_base64, as_hex, crc64_nvme, crc64_redis, join, sum_up
 from rdbkeeper.rdb.envelope import Verdict, judge, read_version
 from tests.fakes.rdb_files import flip_bit, rdb_file
 
@@ -26,7 +26,7 @@ def test_the_sums_are_the_published_ones() -> None:
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_a_sum_is_carried_on_and_combined(first: bytes, second: bytes) -> None:
     assert crc64_redis(second, crc64_redis(first)) == crc64_redis(first + second)
-    assert combine_crc64_nvme(crc64_nvme(first), crc64_nvme(second), len(second)) == crc64_nvme(first + second)
+    assert join(sum_up(memoryview(first)), sum_up(memoryview(second))) == sum_up(memoryview(first + second))
 
 
 @pytest.mark.parametrize("magic", [b"REDIS0006", b"REDIS0011", b"REDIS0012", b"VALKEY080"])
@@ -49,6 +49,12 @@ def test_a_format_before_checksums_says_so() -> None:
     assert verdict.stored_crc64 is None
     with pytest.raises(EndMarkerMissing):
         judged(b"REDIS0003" + b"x" * 20)
+
+
+def test_an_empty_servers_file_of_a_format_before_checksums_is_whole() -> None:
+    assert judged(b"REDIS0003\xff").checks == ("length", "header", "end")
+    with pytest.raises(EndMarkerMissing):
+        judged(b"REDIS0003")
 
 
 @given(at=st.integers(9, 189), bit=st.integers(0, 7))
@@ -76,7 +82,7 @@ def test_anything_after_the_end_is_found(garbage: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", [b"", b"REDIS", b"REDIS00x1", b"<!DOCTYPE", b"VALKEY08x", b"redis0011", b"REDIS+011"]
+    "header", [b"", b"REDIS", b"REDIS00x1", b"<!DOCTYPE", b"VALKEY08x", b"redis0011", b"REDIS+011", b"REDIS0000"]
 )
 def test_what_does_not_begin_as_an_rdb_file_is_refused(header: bytes) -> None:
     with pytest.raises(NotAnRdbFile):

@@ -13,7 +13,7 @@ from rdbkeeper.domain.errors import ChecksumMismatch, EndMarkerMissing, NotAnRdb
 
 HEADER_BYTES = 9
 TRAILER_BYTES = 9  # the end-of-file marker and the CRC64
-SMALLEST_FILE_BYTES = HEADER_BYTES + TRAILER_BYTES
+SMALLEST_FILE_BYTES = HEADER_BYTES + TRAILER_BYTES  # of a format with a CRC64
 _END_OF_FILE = 0xFF
 _FIRST_VERSION_WITH_CRC = 5
 
@@ -36,7 +36,8 @@ def read_version(header: bytes) -> str:
     """The format version in a file's first nine bytes, such as `REDIS0011`. Raises NotAnRdbFile."""
     for magic in (b"REDIS", b"VALKEY"):
         digits = header[len(magic) : HEADER_BYTES]
-        if header.startswith(magic) and len(header) == HEADER_BYTES and digits.isdigit():
+        # No format has the number 0; a server refuses it too.
+        if header.startswith(magic) and len(header) == HEADER_BYTES and digits.isdigit() and int(digits) > 0:
             return header.decode("ascii")
     raise NotAnRdbFile(
         f"The file begins with {header!r}, not as an RDB file does.",
@@ -53,14 +54,14 @@ def judge(header: bytes, trailer: bytes, size_bytes: int, crc64_of_all: int) -> 
     Raises NotAnRdbFile, EndMarkerMissing, ChecksumMismatch.
     """
     version = read_version(header)
+    number = int(version.lstrip("REDISVALKY"))
+    if number < _FIRST_VERSION_WITH_CRC:
+        return _judge_without_crc(version, trailer)
     if size_bytes < SMALLEST_FILE_BYTES:
         raise EndMarkerMissing(
             f"The file has {size_bytes} bytes; the shortest RDB file has {SMALLEST_FILE_BYTES}.",
             hint="It was cut off. Nothing was published.",
         )
-    number = int(version.lstrip("REDISVALKY"))
-    if number < _FIRST_VERSION_WITH_CRC:
-        return _judge_without_crc(version, trailer)
     if trailer[0] != _END_OF_FILE:
         raise EndMarkerMissing(
             f"Nine bytes before the file's end stands 0x{trailer[0]:02x} in place of the end marker 0xff.",
@@ -68,7 +69,10 @@ def judge(header: bytes, trailer: bytes, size_bytes: int, crc64_of_all: int) -> 
         )
     if trailer[1:] == bytes(8):
         return Verdict(
-            version, ("length", "header", "end"), "no CRC: the server wrote the file with rdbchecksum off", 0
+            version,
+            ("length", "header", "end"),
+            "no CRC: zeros stand in its place, as a server with rdbchecksum off writes them",
+            0,
         )
     if crc64_of_all != 0:
         raise ChecksumMismatch(
