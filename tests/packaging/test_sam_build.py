@@ -1,9 +1,9 @@
 """`sam build` makes what Lambda needs: the handlers, and a layer from which they can be imported."""
 
 import os
+import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +11,14 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from tests.local_cloud.code_packages import read_requirements
+from tests.packaging.runtime_python import CACHE_TAG, find_python
 from tests.packaging.template import REPOSITORY, of_type
 
 SOURCES = ("template.yaml", "samconfig.toml", "functions", "layers")
 MAX_LAYER_BYTES = 250 * 1024 * 1024  # "Lambda quotas": all layers and the code together, unzipped
+# The second word of a compiled file: made for a hash of its source, which is never looked at (PEP 552).
+UNCHECKED = 0b01
+SAMS_DATE = 315532800  # 1980-01-01, what `sam package` gives to every file
 
 IMPORT_HANDLERS = """
 import importlib, platform, sys, types
@@ -22,19 +26,11 @@ sys.path[:0] = sys.argv[1:]
 if platform.machine() not in ("aarch64", "arm64"):
     # The layer's anycrc is native code for arm64 and cannot be loaded here. Everything else is the layer's own.
     sys.modules["anycrc"] = types.SimpleNamespace(Model=lambda name: None)
-for name in ("run_rule.app", "manage_rules.app", "reconcile_rules.app"):
+for name in ("run_rule.app", "copy_leg.app", "manage_rules.app", "reconcile_rules.app"):
     assert callable(importlib.import_module(name).handler)
 import botocore, boto3, croniter, redis, rdbkeeper.entry.wiring, rdbkeeper.aws.fleet
 import rdbkeeper.sources.elasticache, rdbkeeper.vaults.s3
 """
-
-
-def find_python() -> str | None:
-    """Return a python3.13 that starts: a shim of pyenv's that is not active does not count."""
-    found = sys.executable if sys.version_info[:2] == (3, 13) else shutil.which("python3.13")
-    if found and subprocess.run([found, "-c", ""], check=False, capture_output=True).returncode == 0:
-        return found
-    return None
 
 
 def find_sam() -> list[str] | None:
@@ -58,6 +54,8 @@ def built(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     sam = find_sam()
     if sam is None:
         pytest.skip("sam build: no AWS SAM CLI; `make check` sets one up in .venv-lint")
+    if shutil.which("make") is None:
+        pytest.skip("sam build: no make on PATH, by which the layer is built")
     folder = tmp_path_factory.mktemp("sam build")
     for name in SOURCES:
         source = REPOSITORY / name
@@ -106,3 +104,45 @@ def test_the_functions_can_be_imported_with_the_built_layer_alone(built: Path, p
         command = [python, "-I", "-S", "-B", "-c", IMPORT_HANDLERS, str(built / function.logical_id), layer]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_every_module_of_the_layer_has_a_compiled_file_that_is_never_checked(built: Path, python: str) -> None:
+    layer = built / "RdbkeeperLayer" / "python"
+    sources = sorted(layer.rglob("*.py"))
+    found = {source.relative_to(layer).parts[0] for source in sources}
+    assert found >= {"rdbkeeper", "boto3", "botocore", "aws_durable_execution_sdk_python"}
+    wanted = {source.parent / "__pycache__" / f"{source.stem}.{CACHE_TAG}.pyc" for source in sources}
+    assert set(layer.rglob("*.pyc")) == wanted
+    magic = magic_number(python)
+    for compiled in wanted:
+        content = compiled.read_bytes()
+        assert content[:4] == magic and int.from_bytes(content[4:8], "little") == UNCHECKED, compiled
+        assert bytes(built) not in content, f"{compiled} names the folder that it was built in"
+
+
+@pytest.mark.slow
+def test_python_compiles_nothing_of_the_layer_again(built: Path, python: str) -> None:
+    layer = built / "RdbkeeperLayer" / "python"
+    for source in layer.rglob("*.py"):
+        os.utime(source, (SAMS_DATE, SAMS_DATE))
+    command = [python, "-I", "-S", "-B", "-v", "-c", IMPORT_HANDLERS, str(built / "RunRuleFunction"), str(layer)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    taken = {Path(name.strip("'")) for name in re.findall(r"^# code object from (.+)$", done.stderr, re.MULTILINE)}
+    of_the_layer = {path for path in taken if path.is_relative_to(layer)}
+    assert layer / "rdbkeeper" / "entry" / "__pycache__" / f"wiring.{CACHE_TAG}.pyc" in of_the_layer
+    assert {path.suffix for path in of_the_layer} == {".pyc"}
+
+
+@pytest.mark.slow
+def test_a_functions_own_code_stays_uncompiled(built: Path) -> None:
+    # Somebody may mend it in Lambda's console; an unchecked compiled file would go on with what was there before.
+    for function in of_type("AWS::Serverless::Function"):
+        assert not list((built / function.logical_id).rglob("*.pyc"))
+
+
+def magic_number(python: str) -> bytes:
+    """The first word of what this Python compiles; it takes no other."""
+    command = [python, "-c", "import importlib.util; print(importlib.util.MAGIC_NUMBER.hex())"]
+    return bytes.fromhex(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
