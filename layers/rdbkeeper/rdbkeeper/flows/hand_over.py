@@ -36,7 +36,8 @@ class HandOverStep:
         tried = tuple(outcome.copy_id for outcome in outcomes if outcome.status is not Status.COPIED)
         successor = request.successor(self.context.chain, tried)
         name = hashlib.sha256(self.context.execution.encode()).hexdigest()[:32]
-        self.context.executions.start_successor(self.context.execution, f"after-{name}", successor.as_record())
+        event = {"rule": self.context.rule_name, **successor.as_record()}
+        self.context.executions.start_successor(self.context.execution, f"after-{name}", event)
         self.context.journal.info(
             "HandedOver", "There is more than one run takes: another follows at once.", hand_overs=successor.hand_overs
         )

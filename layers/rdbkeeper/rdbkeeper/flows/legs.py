@@ -11,7 +11,7 @@ from functools import partial
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import RdbkeeperError, WorkerDenied
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.domain.shares import share_out
+from rdbkeeper.domain.shares import Share, share_out
 from rdbkeeper.domain.transfer import Transfer
 from rdbkeeper.flows.copy import CopySteps, leg_budget_s
 from rdbkeeper.flows.pace import workers_under_cap
@@ -39,9 +39,9 @@ class Legs:
         """Move every part of the transfer. Raises what stopped it."""
         while not transfer.is_done:
             name = f"{self.ticket.copy_id} from part {transfer.parts_done + 1}"
-            workers = self._count_workers(transfer)
-            if workers > 1:
-                transfer = self._copy_together(name, transfer, workers)
+            shares = share_out(transfer, self._count_workers(transfer))
+            if len(shares) > 1:
+                transfer = self._copy_together(name, transfer, shares)
                 continue
             if transfer.parts_done:
                 self.engine.renew_invocation(f"renew before {name}")
@@ -62,12 +62,11 @@ class Legs:
     def _leg(self, transfer: Transfer) -> Record:
         return self.steps.leg(self.rule, self.ticket, transfer, leg_budget_s(self.engine.seconds_left()))
 
-    def _copy_together(self, name: str, transfer: Transfer, workers: int) -> Transfer:
+    def _copy_together(self, name: str, transfer: Transfer, shares: list[Share]) -> Transfer:
         """One round: each sandbox moves what it can of its share in its time, and the rest is shared out anew."""
-        shares = share_out(transfer, workers)
         execution = self.engine.execution
         requests = [write_share(self.rule, self.ticket, execution, transfer, share, len(shares)) for share in shares]
-        answers = self.engine.spread(f"copy {name}", requests, workers)
+        answers = self.engine.spread(f"copy {name}", requests, at_once=len(shares))
         before = transfer.parts_done
         for answer in answers:
             if "failed" not in answer:
