@@ -1,8 +1,9 @@
 # make run [KEEP=folder]   shows the whole thing on this machine: real Redis, a local cloud, no AWS account
 # make test                every test; PYTEST_ARGS='-k lease' for some
-# make bench               counts the calls that many rules cost, and times planning; fails above its bounds
+# make faults              breaks every call in every way, and plants bugs; SEEDS=1000000 for the long form
+# make bench               measures copying, side by side with other tools, memory, start-up, and what many rules cost
 # make check               ruff, mypy, cfn-lint, sam validate, checkov
-# make build               sam build (needs python3.13 on PATH)
+# make build               sam build (needs python3.13 with pip on PATH)
 # make deploy              builds and deploys with your AWS credentials; SAM_ARGS=--guided the first time
 # make clean               removes everything that these made
 #
@@ -11,10 +12,11 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test bench check build deploy clean
+.PHONY: help run test faults bench check build deploy clean
 
 PYTHON ?=
 KEEP ?=
+SEEDS ?=
 PYTEST_ARGS ?=
 SAM_ARGS ?=
 
@@ -41,6 +43,9 @@ run: .venv/.set-up
 
 test: .venv/.set-up
 	@$(LOCAL) $(ENVIRONMENT) -m pytest $(PYTEST_ARGS)
+
+faults: .venv/.set-up
+	@$(LOCAL) PYTHONPATH=layers/rdbkeeper $(ENVIRONMENT) -m tests.faults $(if $(SEEDS),--seeds $(SEEDS))
 
 bench: .venv/.set-up
 	@$(LOCAL) PYTHONPATH=layers/rdbkeeper $(ENVIRONMENT) -m tests.bench

@@ -1,0 +1,150 @@
+"""AWS's services with one rule and nothing new to copy, answered in this process as their endpoints would.
+
+The clients are those of the functions. An answer takes the place of a request when it is about to be sent, so each is
+built, signed, and its answer parsed, as in the cloud. Nothing is sent. Every call is counted.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+from rdbkeeper.aws.table_items import pack, rule_key
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.entry import wiring
+
+KEYS_PER_PAGE = 1_000  # "ListObjectsV2", S3 API reference
+_XML = '<?xml version="1.0" encoding="UTF-8"?>'
+_S3_NAMES = "http://s3.amazonaws.com/doc/2006-03-01/"
+_ELASTICACHE_NAMES = "http://elasticache.amazonaws.com/doc/2015-02-02/"
+
+Answer = Callable[[AWSPreparedRequest], bytes]
+
+
+class AnsweringServices:
+    """`calls` counts calls by service and operation, `s3.ListObjectsV2`; what is not prepared here fails."""
+
+    def __init__(self, rule: Rule, keys: Sequence[str], backups: Sequence[tuple[str, datetime]]) -> None:
+        self.calls: Counter[str] = Counter()
+        self._clients: dict[str, Any] = {}
+        self._answers: dict[str, Answer] = {
+            "s3.ListObjectsV2": _lister(rule.place.path, keys),
+            **{f"elasticache.{name}": _always(body) for name, body in _elasticache(rule, backups)},
+            **{f"dynamodb.{name}": answer for name, answer in _table(rule)},
+        }
+
+    def client(self, service: str) -> Any:
+        """The client of a service, answered here."""
+        if service not in self._clients:
+            client = wiring.client.__wrapped__(service)  # not the cached one, which others must find as it was
+            client.meta.events.register("before-call", partial(self._count, service))
+            client.meta.events.register("before-send", partial(self._answer, service))
+            self._clients[service] = client
+        return self._clients[service]
+
+    def _count(self, service: str, model: Any, **_: Any) -> None:
+        self.calls[f"{service}.{model.name}"] += 1
+
+    def _answer(self, service: str, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        body = self._answers[f"{service}.{event_name.rpartition('.')[2]}"](request)
+        return AWSResponse(request.url, 200, {}, _Body(body))
+
+
+class _Body(io.BytesIO):
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
+
+
+def _always(body: bytes) -> Answer:
+    return lambda _: body
+
+
+# ----------------------------------------------------------------------- vault
+
+
+def _lister(path: str, keys: Sequence[str]) -> Answer:
+    """The listing below the place of the rule's manifests, in pages that were written beforehand."""
+    pages = [
+        _list_page(keys[first : first + KEYS_PER_PAGE], first + KEYS_PER_PAGE, len(keys))
+        for first in range(0, max(1, len(keys)), KEYS_PER_PAGE)
+    ]
+
+    def answer(request: AWSPreparedRequest) -> bytes:
+        asked = parse_qs(urlsplit(request.url).query)
+        assert asked["prefix"] == [f"{path}manifests/"]
+        return pages[int(asked.get("continuation-token", ["0"])[0]) // KEYS_PER_PAGE]
+
+    return answer
+
+
+def _list_page(keys: Sequence[str], end: int, count: int) -> bytes:
+    contents = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>2026-11-21T03:00:00.000Z</LastModified>"
+        "<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
+        "<ChecksumType>FULL_OBJECT</ChecksumType><Size>1800</Size><StorageClass>STANDARD</StorageClass></Contents>"
+        for key in keys
+    )
+    more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < count else ""
+    return (
+        f'{_XML}<ListBucketResult xmlns="{_S3_NAMES}"><Name>vault</Name><KeyCount>{len(keys)}</KeyCount>'
+        f"<MaxKeys>{KEYS_PER_PAGE}</MaxKeys><EncodingType>url</EncodingType>"
+        f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>{more}{contents}</ListBucketResult>"
+    ).encode()
+
+
+# ---------------------------------------------------------------------- source
+
+
+def _elasticache(rule: Rule, backups: Sequence[tuple[str, datetime]]) -> Iterator[tuple[str, bytes]]:
+    """One replication group with one node, and these automatic backups of it."""
+    node = f"{rule.instance}-001"
+    group = (
+        f"<ReplicationGroup><ReplicationGroupId>{rule.instance}</ReplicationGroupId><Status>available</Status>"
+        f"<MemberClusters><ClusterId>{node}</ClusterId></MemberClusters><Engine>redis</Engine>"
+        "<SnapshotRetentionLimit>35</SnapshotRetentionLimit><SnapshotWindow>02:00-03:00</SnapshotWindow>"
+        "</ReplicationGroup>"
+    )
+    cluster = (
+        f"<CacheCluster><CacheClusterId>{node}</CacheClusterId><Engine>redis</Engine>"
+        f"<ReplicationGroupId>{rule.instance}</ReplicationGroupId></CacheCluster>"
+    )
+    snapshots = "".join(
+        f"<Snapshot><SnapshotName>{name}</SnapshotName><CacheClusterId>{node}</CacheClusterId>"
+        "<SnapshotStatus>available</SnapshotStatus><SnapshotSource>automated</SnapshotSource><Engine>redis</Engine>"
+        "<NodeSnapshots><NodeSnapshot><CacheNodeId>0001</CacheNodeId><CacheSize>1 GB</CacheSize>"
+        f"<SnapshotCreateTime>{taken_at:%Y-%m-%dT%H:%M:%SZ}</SnapshotCreateTime></NodeSnapshot></NodeSnapshots></Snapshot>"
+        for name, taken_at in backups
+    )
+    yield _described("DescribeReplicationGroups", f"<ReplicationGroups>{group}</ReplicationGroups>")
+    yield _described("DescribeCacheClusters", f"<CacheClusters>{cluster}</CacheClusters>")
+    yield _described("DescribeSnapshots", f"<Snapshots>{snapshots}</Snapshots>")
+
+
+def _described(operation: str, found: str) -> tuple[str, bytes]:
+    body = f"<{operation}Result>{found}</{operation}Result>"
+    return operation, f'{_XML}<{operation}Response xmlns="{_ELASTICACHE_NAMES}">{body}</{operation}Response>'.encode()
+
+
+# ----------------------------------------------------------------------- table
+
+
+def _table(rule: Rule) -> Iterator[tuple[str, Answer]]:
+    """The rule's row, no lease and no open upload; writes are taken."""
+    key = pack(rule_key(rule.name))
+    row = json.dumps({"Item": {**key, **pack({"rule": rule.as_record()})}}).encode()
+
+    def get_item(request: AWSPreparedRequest) -> bytes:
+        return row if json.loads(request.body)["Key"] == key else b"{}"
+
+    yield "GetItem", get_item
+    yield "Query", _always(b'{"Items": [], "Count": 0}')
+    for write in ("PutItem", "UpdateItem", "DeleteItem"):
+        yield write, _always(b"{}")

@@ -1,0 +1,110 @@
+"""What a run costs that finds nothing new, with few and with many copies in the vault: calls of AWS and processor time.
+
+The run is the real one over the real adapters. What is left out is the same whatever the vault holds: the start of
+the sandbox, the engine's own calls, and the lines of the log.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from statistics import median
+
+from rdbkeeper.aws.executions import DurableExecutions
+from rdbkeeper.aws.rule_table import DynamoRuleTable
+from rdbkeeper.aws.run_table import DynamoRunTable
+from rdbkeeper.domain.copy import Level, manifest_key
+from rdbkeeper.domain.cycle import Cycle
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.entry.settings import StoreSettings
+from rdbkeeper.entry.wiring import AwsAdapters
+from rdbkeeper.flows.run import run_rule
+from rdbkeeper.flows.run_context import RunContext
+from rdbkeeper.ports import Poll, Record
+from tests.bench.answering_services import AnsweringServices
+from tests.fakes.clock import FakeClock
+from tests.fakes.engine import ReplayEngine
+from tests.fakes.journal import ListJournal
+
+COUNTS = (10, 100, 1_000, 10_000)
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+BACKUPS_AT_SOURCE = 7
+LIST = "s3.ListObjectsV2"
+_TABLE = "rules"
+_ROUNDS = 5
+_RULE = Rule(
+    name="orders-nightly",
+    provider="elasticache",
+    instance="orders",
+    cycle=Cycle("daily", "Asia/Tokyo", at="02:30"),
+    created_at=NOW - timedelta(days=90),
+    prefix="redis/prod/",
+    state=RuleState.ACTIVE,
+    revision=2,
+)
+
+
+@dataclass(frozen=True)
+class NothingNew:
+    """One run: how many copies it found kept, its calls by service and operation, and its processor seconds."""
+
+    copies: int
+    answer: Record
+    calls: Counter[str]
+    cpu_s: float
+
+    @property
+    def list_calls(self) -> int:
+        return self.calls[LIST]
+
+    def as_row(self) -> str:
+        """The run as a row of Markdown under `HEADER`."""
+        return f"| {self.copies:,} | {self.calls.total()} | {self.list_calls} | {1000 * self.cpu_s:.0f} |"
+
+
+HEADER = "| copies in the vault | calls of AWS | of these, lists of the vault | CPU ms |\n|---:|---:|---:|---:|"
+
+
+def measure(copies: int, rounds: int = _ROUNDS) -> NothingNew:
+    """A run with so many copies in the vault, those of all backups at the source among them; the median of rounds."""
+    services = _prepare(copies)
+    _run(copies, services)  # makes the clients
+    runs = [_run(copies, services) for _ in range(rounds)]
+    return replace(runs[-1], cpu_s=median(run.cpu_s for run in runs))
+
+
+def run_once(copies: int) -> NothingNew:
+    """The same run for its calls alone, which are the same every time; its processor time holds that of a start."""
+    return _run(copies, _prepare(copies))
+
+
+def _prepare(copies: int) -> AnsweringServices:
+    # One copy a day, the newest of last night, as a rule has them that has kept everything ever since.
+    taken = [NOW - timedelta(days=age, minutes=45) for age in range(max(copies, BACKUPS_AT_SOURCE))]
+    backups = [(f"automatic.orders-{at:%Y-%m-%d-%H-%M}", at) for at in taken]
+    kept = (f"{at:%Y%m%dT%H%M%SZ}-{name}" for name, at in backups[:copies])
+    keys = sorted(manifest_key(_RULE.place.path, copy_id, Level.VERIFIED) for copy_id in kept)
+    return AnsweringServices(_RULE, keys, backups[: min(copies, BACKUPS_AT_SOURCE)])
+
+
+def _run(copies: int, services: AnsweringServices) -> NothingNew:
+    clock = FakeClock(NOW)
+    engine = ReplayEngine(clock)
+    context = RunContext(
+        rule_name=_RULE.name,
+        execution=engine.execution,
+        rules=DynamoRuleTable(services.client("dynamodb"), _TABLE, clock),
+        runs=DynamoRunTable(services.client("dynamodb"), _TABLE, clock),
+        adapters=AwsAdapters(StoreSettings(_TABLE, "vault", "staging"), services.client),
+        executions=DurableExecutions(services.client),
+        journal=ListJournal(),
+        clock=clock,
+        export_timeout=timedelta(hours=3),
+    )
+    services.calls.clear()
+    before = time.process_time()
+    answer = run_rule(engine, context, Poll(30, 120))
+    cpu_s = time.process_time() - before
+    return NothingNew(copies, answer, Counter(services.calls), cpu_s)

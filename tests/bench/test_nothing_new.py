@@ -1,0 +1,42 @@
+"""What a run costs that finds nothing new: a list call for every 1,000 copies, and nothing else that grows."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import pytest
+
+from tests.bench.answering_services import KEYS_PER_PAGE
+from tests.bench.nothing_new import BACKUPS_AT_SOURCE, LIST, run_once
+
+READINGS_OF_THE_VAULT = 1  # to decide what to copy; what is kept is known from then on
+
+
+run = cache(run_once)
+
+
+@pytest.mark.parametrize("copies", [0, 10, 1_000, 1_001, 2_500])
+def test_a_run_that_finds_nothing_new_lists_one_page_for_every_thousand_copies(copies: int) -> None:
+    assert run(copies).list_calls == READINGS_OF_THE_VAULT * max(1, math.ceil(copies / KEYS_PER_PAGE))
+
+
+def test_it_has_found_every_backup_kept() -> None:
+    found = run(10)
+    assert f"{BACKUPS_AT_SOURCE} backups found, {BACKUPS_AT_SOURCE} already kept" in found.answer["line"]
+    assert found.answer["failed"] == 0
+
+
+def test_nothing_but_the_lists_grows_with_the_vault() -> None:
+    assert run(2_500).calls - run(10).calls == {LIST: run(2_500).list_calls - run(10).list_calls}
+
+
+def test_it_makes_few_other_calls_and_writes_into_the_table_alone() -> None:
+    calls = run(10).calls
+    assert {name for name in calls if not name.startswith("dynamodb.")} == {
+        LIST,
+        "elasticache.DescribeReplicationGroups",
+        "elasticache.DescribeCacheClusters",
+        "elasticache.DescribeSnapshots",
+    }
+    assert calls.total() <= 25

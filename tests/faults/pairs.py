@@ -1,0 +1,34 @@
+"""Pairs of faults, sampled: the second one some calls after the first, where retries and repairs are at work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from tests.faults.fault import EVENTS, Fault, Kind, kinds_of
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.single import Schedule, calls_of
+
+FARTHEST = 40  # calls between the two
+
+
+def sample_pairs(count: int, seed: int) -> Iterator[Schedule]:
+    """So many pairs, over all scenarios; the same ones for the same seed."""
+    chance = random.Random(seed)
+    calls = {name: calls_of(name) for name in SCENARIOS}
+    names = list(calls)
+    for _ in range(count):
+        name = chance.choice(names)
+        yield Schedule(name, _pair(calls[name], chance))
+
+
+def _pair(calls: list[str], chance: random.Random) -> tuple[Fault, Fault]:
+    at = chance.randint(1, len(calls))
+    later = at + chance.randint(1, FARTHEST)
+    return Fault(at, _kind(calls, at, chance)), Fault(later, _kind(calls, later, chance))
+
+
+def _kind(calls: list[str], at: int, chance: random.Random) -> Kind:
+    """A kind that the call at that place can meet; after a first fault another call may stand there."""
+    kinds = kinds_of(calls[at - 1]) if at <= len(calls) else kinds_of("runs.renew_lease")
+    return chance.choice(EVENTS) if chance.random() < 0.15 else chance.choice(kinds)

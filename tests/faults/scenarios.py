@@ -1,0 +1,222 @@
+"""The worlds in which every call is made to fail: each a rule or two, their backups, and what is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+from rdbkeeper.domain.backup import BackupState
+from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.status import RunReport, RunState
+from rdbkeeper.ports import Upload
+from tests.fakes.rdb_files import flip_bit, rdb_file
+from tests.faults.world import DAY_S, World
+
+SCENARIOS: dict[str, Callable[[], World]] = {}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A world that can be made again and again, always the same."""
+
+    name: str
+    make: Callable[[], World]
+
+
+def scenarios() -> list[Scenario]:
+    """All of them, in the order of this file."""
+    return [Scenario(name, make) for name, make in SCENARIOS.items()]
+
+
+def _scenario(make: Callable[[], World]) -> Callable[[], World]:
+    SCENARIOS[make.__name__] = make
+    return make
+
+
+@cache
+def _file(size_bytes: int, seed: int, *, checksum: bool = True) -> bytes:
+    return rdb_file(size_bytes, seed, checksum=checksum)
+
+
+def _world() -> World:
+    world = World()
+    world.add_rule()
+    return world
+
+
+@_scenario
+def one_small_backup() -> World:
+    world = _world()
+    world.add_backup("one", 0, {"0001": _file(50, 1)})
+    return world
+
+
+@_scenario
+def shards_of_several_parts() -> World:
+    world = _world()
+    world.add_backup("one", 0, {"0001": _file(150, 1), "0002": _file(128, 2)})
+    return world
+
+
+@_scenario
+def one_damaged_among_good_ones() -> World:
+    world = _world()
+    world.add_backup("good", 0, {"0001": _file(60, 1)})
+    world.add_backup("bad", 1, {"0001": flip_bit(_file(90, 2), 40)}, is_whole=False)
+    world.add_backup("late", 2, {"0001": _file(70, 3)})
+    return world
+
+
+@_scenario
+def files_without_a_sum() -> World:
+    world = _world()
+    world.add_backup("plain", 0, {"0001": _file(80, 1, checksum=False), "0002": _file(70, 2)})
+    world.add_backup("good", 1, {"0001": _file(60, 3)})
+    return world
+
+
+@_scenario
+def whole_data_without_a_manifest() -> World:
+    world = _world()
+    true = world.add_backup("one", 0, {"0001": _file(150, 1), "0002": _file(60, 2)})
+    world.the_vault.objects[f"redis/orders/{true.backup.copy_id}/0001.rdb"] = true.files["0001"]
+    return world
+
+
+@_scenario
+def fragments_that_are_not_whole() -> World:
+    world = _world()
+    true = world.add_backup("one", 0, {"0001": _file(130, 1), "0002": _file(90, 2), "0003": _file(40, 3)})
+    place = f"redis/orders/{true.backup.copy_id}"
+    world.the_vault.objects[f"{place}/0001.rdb"] = flip_bit(true.files["0001"], 70)
+    world.the_vault.objects[f"{place}/0002.rdb"] = true.files["0002"][:-1]
+    return world
+
+
+@_scenario
+def data_of_which_the_store_keeps_no_sum() -> World:
+    world = _world()
+    true = world.add_backup("one", 0, {"0001": _file(100, 1)})
+    key = f"redis/orders/{true.backup.copy_id}/0001.rdb"
+    world.the_vault.objects[key] = true.files["0001"]
+    world.the_vault.without_sum.add(key)
+    return world
+
+
+@_scenario
+def spread_over_workers() -> World:
+    world = _world()
+    world.copying = world.copying.__class__(part_size_bytes=64, lanes=1, spread_from_bytes=200, workers=3)
+    world.add_backup("large", 0, {"0001": _file(330, 1), "0002": _file(120, 2)})
+    world.add_backup("small", 1, {"0001": _file(60, 3)})
+    return world
+
+
+@_scenario
+def no_worker_can_be_reached() -> World:
+    world = spread_over_workers()
+    world.without_workers = True
+    return world
+
+
+@_scenario
+def many_legs() -> World:
+    world = _world()
+    world.seconds_per_invocation = 1.0  # every leg is over after its first part
+    world.seconds_per_read = 6.0
+    world.add_backup("one", 0, {"0001": _file(250, 1), "0002": _file(60, 2)})
+    return world
+
+
+@_scenario
+def hand_over_to_successors() -> World:
+    world = _world()
+    world.operations_weigh = 170
+    for number in range(3):
+        world.add_backup(f"b{number}", number, {"0001": _file(40 + number, number)})
+    return world
+
+
+@_scenario
+def a_paused_rule_run_by_hand() -> World:
+    world = _world()
+    world.request = RunRequest(on_request=True)
+    world.add_backup("one", 0, {"0001": _file(70, 1)})
+    world.add_backup("two", 1, {"0001": _file(71, 2)})
+    return world
+
+
+@_scenario
+def exports_that_take_their_time() -> World:
+    world = _world()
+    world.the_source.looks_until_ready = 3
+    world.the_source.slow["slowest"] = 9
+    world.add_backup("slowest", 0, {"0001": _file(60, 1)})
+    world.add_backup("slow", 1, {"0001": _file(61, 2)})
+    return world
+
+
+@_scenario
+def an_export_that_never_ends() -> World:
+    world = _world()
+    world.the_source.stuck.add("stuck")
+    world.export_timeout = timedelta(minutes=15)
+    world.add_backup("stuck", 0, {"0001": _file(60, 1)})
+    world.add_backup("good", 1, {"0001": _file(61, 2)})
+    return world
+
+
+@_scenario
+def backups_in_other_states() -> World:
+    world = _world()
+    world.add_backup("failed", 0, {"0001": _file(60, 1)}, state=BackupState.FAILED)
+    world.add_backup("growing", 1, {"0001": _file(60, 2)}, state=BackupState.IN_PROGRESS)
+    world.add_backup("good", 2, {"0001": _file(60, 3)})
+    return world
+
+
+@_scenario
+def a_bandwidth_cap() -> World:
+    world = World()
+    world.add_rule(bandwidth_mbps=1)
+    world.add_backup("one", 0, {"0001": _file(200, 1)})
+    return world
+
+
+@_scenario
+def two_rules() -> World:
+    world = World()
+    for name, instance in (("first", "orders"), ("second", "carts")):
+        world.add_rule(name, instance)
+        world.add_backup(f"of-{instance}", 0, {"0001": _file(70, len(name))}, instance)
+    return world
+
+
+@_scenario
+def after_a_run_that_was_killed() -> World:
+    world = _world()
+    true = world.add_backup("one", 0, {"0001": _file(150, 1)})
+    world.add_backup("two", 1, {"0001": _file(60, 2)})
+    killed = world.fire("nightly")
+    world.clock.advance(60)
+    killed.end("STOPPED")
+    world.clock.advance(600)  # its last invocation may still live for a while
+    world.tables.leases["nightly"] = killed.arn
+    started_at = world.clock.now().replace(microsecond=0)
+    world.tables.runs.record_run("nightly", RunReport(killed.arn.rsplit("/", 1)[-1], started_at, RunState.GOING))
+    key = f"redis/orders/{true.backup.copy_id}/0001.rdb"
+    upload = world.the_vault.open_upload(key)
+    world.tables.runs.remember_uploads("nightly", [upload, Upload("redis/orders/gone/0001.rdb", "long gone")])
+    world.the_vault.open_upload(key)  # and one that died before it could be put on record
+    return world
+
+
+@_scenario
+def nothing_new() -> World:
+    world = _world()
+    world.add_backup("one", 0, {"0001": _file(60, 1)})
+    world.tick()
+    world.clock.advance(DAY_S)
+    return world

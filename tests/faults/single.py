@@ -1,0 +1,103 @@
+"""Every single fault: each call of each scenario, befallen by each kind of fault that it can meet."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.faults.fault import EVENTS, Fault, Kind, kinds_of
+from tests.faults.oracles import Violation
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.settled import check_the_faulty_run, settle
+from tests.faults.world import World
+
+WITH_PEOPLE = (
+    "one_small_backup",
+    "shards_of_several_parts",
+    "fragments_that_are_not_whole",
+    "spread_over_workers",
+    "after_a_run_that_was_killed",
+    "nothing_new",
+)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A scenario, and the faults of its first run."""
+
+    scenario: str
+    faults: tuple[Fault, ...]
+
+    @property
+    def token(self) -> str:
+        """The schedule in one word: `one_small_backup:21:SENT_TWICE`."""
+        return ":".join([self.scenario, *(f"{fault.at}:{fault.kind.name}" for fault in self.faults)])
+
+    @classmethod
+    def parse(cls, token: str) -> Schedule:
+        """The schedule of that token."""
+        scenario, *rest = token.split(":")
+        faults = [Fault(int(at), Kind[kind]) for at, kind in zip(rest[::2], rest[1::2], strict=True)]
+        return cls(scenario, tuple(faults))
+
+
+@dataclass
+class Found:
+    """What trying schedules or seeds brought: how many, what happened in them, and what did not hold."""
+
+    tried: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    violations: list[tuple[str, str]] = field(default_factory=list)
+
+    def note(self, how: str, problem: str | None, counts: Counter[str]) -> None:
+        """One that was tried: the option that tries it again, what did not hold in it, what happened in it."""
+        self.tried += 1
+        self.counts.update(counts)
+        if problem is not None:
+            self.violations.append((how, problem))
+
+    def add(self, other: Found) -> None:
+        self.tried += other.tried
+        self.counts.update(other.counts)
+        self.violations += other.violations
+
+
+def calls_of(scenario: str) -> list[str]:
+    """The calls of a scenario's first run when nothing fails."""
+    return play(Schedule(scenario, ())).injector.calls
+
+
+def play(schedule: Schedule, told: list[str] | None = None) -> World:
+    """A scenario's first run with its faults, and the quiet time after it. Raises Violation."""
+    world = SCENARIOS[schedule.scenario]()
+    world.told = told
+    world.injector.plan(schedule.faults)
+    world.tick()
+    calls = list(world.injector.calls)
+    world.injector.end_faults()
+    check_the_faulty_run(world)
+    settle(world)
+    world.injector.calls[:] = calls
+    return world
+
+
+def single_faults(scenario: str) -> Iterator[Schedule]:
+    """Every schedule of one fault; in some of the scenarios people come before every call as well."""
+    for at, call in enumerate(calls_of(scenario), 1):
+        of_people = EVENTS if scenario in WITH_PEOPLE else ()
+        for kind in (*kinds_of(call), *of_people):
+            yield Schedule(scenario, (Fault(at, kind),))
+
+
+def problem_of(play_it: Callable[[], World]) -> tuple[str | None, Counter[str]]:
+    """What does not hold when a world is played, or None; and what happened in it."""
+    try:
+        return None, play_it().counts
+    except Violation as violation:
+        return str(violation), Counter()
+    except Exception as error:  # noqa: BLE001 - whatever leaves a run that should not is a finding as well
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+        return f"{type(error).__name__}: {error} ({place})", Counter()
