@@ -36,14 +36,20 @@ class ReplayEngine:
     invocations: int = 1
     _position: int = 0
     _operations: int = 1
+    _written_bytes: int = 0
 
     @property
     def operations(self) -> int:
         return self._operations
 
+    @property
+    def written_bytes(self) -> int:
+        return self._written_bytes
+
     def begin_invocation(self) -> None:
         self._position = 0
         self._operations = 1
+        self._written_bytes = 0
         self.invocations += 1
         self.dies_after = None
 
@@ -74,9 +80,10 @@ class ReplayEngine:
             return {"failed": WorkerDenied("There is no worker.").as_record()}
         return self.worker(request)
 
-    def renew_invocation(self, name: str) -> None:
+    def renew_invocation(self, name: str, after_s: int = 1) -> None:
         def renew() -> Record:
             self.invocations += 1
+            self.clock.advance(after_s)
             return {"result": {}}
 
         self._remember(name, renew)
@@ -97,6 +104,7 @@ class ReplayEngine:
             self.remembered.append((name, result))
         self._position += 1
         self._operations += operations
+        self._written_bytes += len(result)
         record: Record = json.loads(result)
         return record
 

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rdbkeeper.domain.copy import CatalogEntry, find_catalog_entry, manifests_prefix
-from rdbkeeper.domain.errors import ObjectExists, RdbkeeperError, StoreMismatch, UploadGone, VaultDenied, VaultRefused
+from rdbkeeper.domain.errors import (
+    ObjectExists,
+    RdbkeeperError,
+    StoreMismatch,
+    UploadGone,
+    VaultDenied,
+    VaultRefused,
+    VaultUnavailable,
+)
 from rdbkeeper.ports import Part, StoredObject, Upload
 from rdbkeeper.rdb.checksum import crc64_nvme
 from tests.fakes.source import BytesStream
@@ -73,7 +81,7 @@ class MemoryVault:
         self._fail("put_part")
         parts = self._parts(upload)
         if crc64_nvme(body) != crc64nvme:
-            raise StoreMismatch(f"Putting part {number} of {upload.key} failed: its sum does not agree.")
+            raise VaultUnavailable(f"Putting part {number} of {upload.key} failed: its sum does not agree.")
         parts[number] = bytes(body)
         self.parts_put += 1
         return Part(number, _etag(parts[number]), crc64nvme)

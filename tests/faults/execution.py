@@ -94,6 +94,7 @@ class SimulatedEngine:
         self._execution = process.execution
         self._position = 0
         self._operations = 1
+        self._written_bytes = 0
 
     @property
     def execution(self) -> str:
@@ -102,6 +103,14 @@ class SimulatedEngine:
     @property
     def operations(self) -> int:
         return self._operations * self._world.operations_weigh
+
+    @property
+    def written_bytes(self) -> int:
+        return self._written_bytes
+
+    @property
+    def written_bytes(self) -> int:
+        return 0  # the stories are small; what large ones write is in tests/flows
 
     def step(self, name: str, do: Callable[[], Record]) -> Record:
         def attempt() -> Record:
@@ -132,11 +141,11 @@ class SimulatedEngine:
         answers: list[Record] = self._remember(name, ask_all, operations=1 + len(requests))["result"]
         return answers
 
-    def renew_invocation(self, name: str) -> None:
+    def renew_invocation(self, name: str, after_s: int = 1) -> None:
         is_new = self._position == len(self._execution.remembered)
         self._remember(name, lambda: {"result": {}})
         if is_new:
-            raise Suspended(REPLAY_AFTER_S)
+            raise Suspended(max(after_s, REPLAY_AFTER_S))
 
     def seconds_left(self) -> float:
         return self._process.seconds_left
@@ -162,6 +171,7 @@ class SimulatedEngine:
             remembered.append((name, text, operations))
         self._position += 1
         self._operations += operations
+        self._written_bytes += len(text)
         record: Record = json.loads(text)
         return record
 

@@ -92,7 +92,7 @@ def test_a_run_that_has_gone_on_for_long_hands_over(world: World) -> None:
     put_part = world.vault.put_part
 
     def put_slowly(*args: object) -> object:
-        world.clock.advance(hand_over.LONGEST_RUN.total_seconds() + 1)
+        world.clock.advance(hand_over.BEGINS_BACKUPS_FOR.total_seconds() + 1)
         return put_part(*args)
 
     world.vault.put_part = put_slowly
@@ -176,3 +176,19 @@ def test_a_run_whose_successor_cannot_be_started_says_so_and_ends_well(
     world.executions.start_successor = deny
     assert world.run()["failed"] == 0
     assert "NotHandedOver" in world.journal.events()
+
+
+def test_a_run_hands_over_before_its_results_outgrow_what_an_execution_may_write(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for day in range(4):
+        world.add_backup(f"b{day}", day)
+    engine = world.engine()
+    world.run(engine)
+    assert engine.written_bytes > 4_000
+    monkeypatch.setattr(hand_over, "MOST_WRITTEN_BYTES", engine.written_bytes // 2)
+    world = World()
+    for day in range(4):
+        world.add_backup(f"b{day}", day)
+    assert run_chain(world) > 1
+    assert len(world.copied_backups()) == 4

@@ -81,3 +81,16 @@ def test_a_rule_that_is_deleted_while_a_run_waits_ends_the_run(world: World) -> 
 
     world.executions.find_end = delete
     assert world.run()["refused"] == "RuleGone"
+
+
+def test_a_rule_that_is_paused_while_a_run_waits_ends_the_run(world: World) -> None:
+    stop_other(world, timedelta(minutes=1))
+    find_end = world.executions.find_end
+
+    def pause(execution: str) -> object:
+        world.edit(state=RuleState.PAUSED)
+        world.executions.find_end = find_end
+        return find_end(execution)
+
+    world.executions.find_end = pause
+    assert world.run()["refused"] == "RulePaused"

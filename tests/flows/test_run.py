@@ -119,7 +119,7 @@ def test_a_file_copied_in_several_legs_is_checked_against_its_own_trailer(world:
 
     world.run(engine)
 
-    assert engine.invocations == 7
+    assert engine.invocations == 8  # for each of six legs, and to publish
     assert sorted(map(len, world.data().values())) == [99, len(file)]
     assert world.copied_backups() == ["large"]
 
@@ -280,11 +280,24 @@ def test_a_thousand_kept_backups_fit_a_steps_result(world: World) -> None:
 
 def test_what_took_long_to_copy_is_published_in_a_fresh_invocation(world: World) -> None:
     world.add_backup("one")
-    read = world.source.open_range
-    world.source.open_range = lambda *args: (world.clock.advance(61), read(*args))[1]
     engine = world.engine()
+
+    def spend_the_time(*args: Any) -> Any:
+        engine.seconds_per_invocation = 200
+        return read(*args)
+
+    read, world.source.open_range = world.source.open_range, spend_the_time
     world.run(engine)
     assert engine.invocations == 2
+
+
+def test_no_leg_is_begun_in_what_little_an_invocation_has_left(world: World) -> None:
+    world.add_backup("one")
+    world.add_backup("two", 1)
+    engine = world.engine()
+    engine.seconds_per_invocation = 300
+    world.run(engine)
+    assert engine.invocations == 5  # before each leg, and before each publishing
 
 
 def test_a_part_whose_connection_broke_is_read_again_within_the_leg(world: World) -> None:
@@ -404,6 +417,6 @@ def test_a_backup_that_its_rules_cap_would_never_let_through_fails_with_the_cap_
     world.add_backup("one", files={"0001": rdb_file(400)})
     with pytest.raises(RunFailed):
         world.run()
-    assert world.outcomes() == {"one": "CapTooLow"}
+    assert world.outcomes() == {"one": "CopyTooSlow"}
     assert "bandwidth_mbps to 4 at least" in world.journal.text()
     assert world.vault.uploads == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, VaultDenied, WorkerDenied, WorkerDied
@@ -174,3 +176,28 @@ def test_a_capped_rule_uses_no_more_sandboxes_than_its_cap_keeps_busy(world: Wor
     workers = Workers(world)
     run(world, workers)
     assert [share["sandboxes"] for share in workers.asked] == [2, 2]
+
+
+def test_a_vain_round_is_followed_by_a_pause(world: World) -> None:
+    died = {"failed": WorkerDied("its sandbox was killed").as_record()}
+    workers = Workers(world, *[died] * (2 * WORKERS))
+    began = world.clock.monotonic()
+    run(world, workers)
+    assert world.copied_backups() == ["large"]
+    assert world.clock.monotonic() - began >= 30 + 120
+
+
+def test_a_copy_that_would_never_end_is_given_up_early_and_says_what_would_help(world: World) -> None:
+    put_part = world.vault.put_part
+
+    def crawl(*args: object) -> object:
+        world.clock.advance(3600 * 2)
+        return put_part(*args)
+
+    world.vault.put_part = crawl
+    world.copying = replace(world.copying, workers=1)
+    with pytest.raises(Exception, match="1 failed"):
+        run(world, Workers(world))
+    assert world.outcomes() == {"large": "CopyTooSlow"}
+    assert world.vault.parts_put < 3
+    assert "WorkersPerRule" in world.journal.text()

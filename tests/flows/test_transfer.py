@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,14 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import Shard, StagedFile
-from rdbkeeper.domain.errors import RdbkeeperError, SourceUnavailable, StreamCutShort, StreamTooLong, VaultUnavailable
+from rdbkeeper.domain.errors import (
+    RdbkeeperError,
+    SourceUnavailable,
+    StreamCutShort,
+    StreamTooLong,
+    VaultDenied,
+    VaultUnavailable,
+)
 from rdbkeeper.domain.transfer import MEBIBYTE, FileTransfer, Piece, Transfer
 from rdbkeeper.flows.pace import Pace
 from rdbkeeper.flows.publish import judge_file
@@ -17,6 +25,7 @@ from rdbkeeper.flows.transfer import (
     MOST_BUFFER_BYTES,
     MOST_ITEMS_PER_LEG,
     OPENINGS_PER_PART,
+    PART_GRACE_S,
     LegPorts,
     copy_leg,
     lanes_for,
@@ -89,7 +98,7 @@ def prepare(data: bytes = FILE, vault: MemoryVault | None = None) -> tuple[Meter
 def copy(source: MemorySource, vault: MemoryVault, transfer: Transfer, lanes: int = 1, budget_s: float = 1) -> Transfer:
     clock = FakeClock()
     ports = LegPorts(source, vault, clock, Pace(None, clock))
-    return transfer.advance(copy_leg(transfer, transfer.missing(), ports, lanes, budget_s))
+    return transfer.advance(copy_leg(transfer, transfer.missing(), ports, lanes, budget_s).progress)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4, 20])
@@ -145,23 +154,81 @@ def test_the_buffers_of_all_lanes_stay_within_what_the_smallest_function_holds()
     assert all(lanes_for(size * MEBIBYTE, 8) * size * MEBIBYTE <= MOST_BUFFER_BYTES for size in range(1, 321))
 
 
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_a_leg_that_failed_may_be_repeated_from_the_same_state(lanes: int) -> None:
+def ports_of(source: MemorySource, vault: MemoryVault) -> LegPorts:
+    clock = FakeClock()
+    return LegPorts(source, vault, clock, Pace(None, clock))
+
+
+def test_a_leg_that_moved_nothing_fails_and_may_be_repeated_from_the_same_state() -> None:
     source, vault, transfer = prepare()
     vault.failing["put_part"] = [VaultUnavailable("slow down")]
     with pytest.raises(VaultUnavailable):
-        copy(source, vault, transfer, lanes)
-    (file,) = copy(source, vault, transfer, lanes).files
+        copy(source, vault, transfer)
+    (file,) = copy(source, vault, transfer).files
     assert judge_file(file).sums.crc64nvme == crc64_nvme(FILE)
     assert len(vault.uploads["upload-1"][1]) == 9
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_what_a_leg_moved_before_it_was_cut_short_is_not_lost(lanes: int) -> None:
+    source, vault, transfer = prepare(rdb_file(PART * 40))
+    put_part = vault.put_part
+
+    def fail_at_the_twentieth(upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
+        if number == 20:
+            raise VaultUnavailable("slow down")
+        return put_part(upload, number, body, crc64nvme)
+
+    vault.put_part = fail_at_the_twentieth  # type: ignore[method-assign] # one instance of a fake
+    moved = copy_leg(transfer, transfer.missing(), ports_of(source, vault), lanes, 1)
+    assert moved.cut_short is not None and moved.cut_short.code == "VaultUnavailable"
+    after = transfer.advance(moved.progress)
+    assert 19 <= after.parts_done < 40 and after.missing()[0].first_part == 20
+    vault.put_part = put_part  # type: ignore[method-assign] # as above
+    assert judge_file(copy(source, vault, after).files[0]).verdict.checks[-1] == "crc64"
+
+
+def test_what_another_try_cannot_help_fails_the_leg_whatever_it_moved() -> None:
+    source, vault, transfer = prepare(rdb_file(PART * 40))
+    put_part = vault.put_part
+
+    def deny_at_the_twentieth(upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
+        if number == 20:
+            raise VaultDenied("AccessDenied")
+        return put_part(upload, number, body, crc64nvme)
+
+    vault.put_part = deny_at_the_twentieth  # type: ignore[method-assign] # one instance of a fake
+    with pytest.raises(VaultDenied):
+        copy(source, vault, transfer)
 
 
 def test_when_one_lane_fails_the_others_begin_no_further_part() -> None:
     source, vault, transfer = prepare(rdb_file(PART * 500))
     vault.failing["put_part"] = [VaultUnavailable("slow down")]
-    with pytest.raises(VaultUnavailable):
-        copy(source, vault, transfer, lanes=2)
+    with contextlib.suppress(VaultUnavailable):
+        copy_leg(transfer, transfer.missing(), ports_of(source, vault), 2, 1)
     assert source.opened < 500
+
+
+def test_a_source_that_hardly_answers_does_not_keep_a_leg_beyond_its_reserve() -> None:
+    source, vault, transfer = prepare()
+    clock = FakeClock()
+
+    class Sluggish:
+        def __init__(self, stream: ByteStream) -> None:
+            self._stream = stream
+
+        def readinto(self, buffer: memoryview, /) -> int:
+            clock.advance(50)
+            return self._stream.readinto(buffer[:1])
+
+        def close(self) -> None:
+            self._stream.close()
+
+    source.breaks = [Sluggish] * 20
+    with pytest.raises(SourceUnavailable, match="hardly answers"):
+        copy_leg(transfer, transfer.missing(), LegPorts(source, vault, clock, Pace(None, clock)), 1, 10)
+    assert clock.monotonic() <= 10 + PART_GRACE_S + 50
 
 
 def test_a_leg_without_time_still_moves_one_part() -> None:
@@ -191,7 +258,7 @@ def test_parts_are_moved_in_any_order_and_put_together_in_theirs() -> None:
     clock = FakeClock()
     ports = LegPorts(source, vault, clock, Pace(None, clock))
     for piece in (Piece("0001", 7, 9), Piece("0001", 1, 2), Piece("0001", 5, 5)):
-        transfer = transfer.advance(copy_leg(transfer, [piece], ports, 1, 1))
+        transfer = transfer.advance(copy_leg(transfer, [piece], ports, 1, 1).progress)
     assert [stretch.first_part for stretch in transfer.files[0].stretches] == [1, 5, 7]
     assert transfer.missing() == (Piece("0001", 3, 4), Piece("0001", 6, 6))
     transfer = copy(source, vault, transfer)
@@ -216,10 +283,10 @@ def test_a_broken_stream_goes_on_from_the_same_byte() -> None:
 
 def test_a_stream_that_ends_early_says_where() -> None:
     source, vault, transfer = prepare()
-    source.cut_at["0001"] = PART + 5
-    with pytest.raises(StreamCutShort, match=r"0001\.rdb stopped at 69 of 519 bytes"):
+    source.cut_at["0001"] = 5
+    with pytest.raises(StreamCutShort, match=r"0001\.rdb stopped at 5 of 519 bytes"):
         copy(source, vault, transfer)
-    assert source.opened == 1 + OPENINGS_PER_PART
+    assert source.opened == OPENINGS_PER_PART
 
 
 class Endless:
@@ -286,7 +353,7 @@ def test_a_capped_leg_takes_as_long_as_its_bytes_at_the_cap(lanes: int) -> None:
     source, vault, transfer = prepare(data)
     clock = LockedClock()
     ports = LegPorts(source, vault, clock, Pace(len(data) / 60, clock))
-    assert transfer.advance(copy_leg(transfer, transfer.missing(), ports, lanes, 900)).parts_done < 4000
+    assert transfer.advance(copy_leg(transfer, transfer.missing(), ports, lanes, 900).progress).parts_done < 4000
     assert 60 * 0.95 * MOST_ITEMS_PER_LEG / 4000 <= clock.monotonic() <= 60 * 1.05 * MOST_ITEMS_PER_LEG / 4000
 
 

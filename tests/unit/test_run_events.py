@@ -31,7 +31,19 @@ def test_a_chain_is_bounded() -> None:
     assert not RunRequest(hand_overs=MOST_HAND_OVERS).may_hand_over
 
 
-@pytest.mark.parametrize("event", [None, "orders", [], {"hand_overs": "many"}, {"hand_overs": None}, {"tried": 3}])
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        "orders",
+        [],
+        {"hand_overs": "many"},
+        {"hand_overs": None},
+        {"tried": 3},
+        {"tried": "abc"},
+        {"hand_overs": -1},
+    ],
+)
 def test_any_other_event_is_refused_and_logged(event: object) -> None:
     journal = ListJournal()
     with pytest.raises(InvalidRequest):

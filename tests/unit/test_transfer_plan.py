@@ -8,6 +8,7 @@ import pytest
 
 from rdbkeeper.aws.engine import LARGEST_RESULT_BYTES
 from rdbkeeper.domain.backup import Shard, StagedFile
+from rdbkeeper.domain.errors import UnexpectedError
 from rdbkeeper.domain.shares import share_out
 from rdbkeeper.domain.sums import Sums
 from rdbkeeper.domain.transfer import (
@@ -90,7 +91,7 @@ def test_what_a_leg_added_is_put_where_it_belongs() -> None:
 
 def test_a_part_that_was_moved_twice_is_a_defect() -> None:
     transfer = Transfer((file_of(40 * MEBIBYTE),)).advance({"0001": [stretch(1, 2).as_record()]})
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(UnexpectedError, match="twice"):
         transfer.advance({"0001": [stretch(2).as_record()]})
 
 

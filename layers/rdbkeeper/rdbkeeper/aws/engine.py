@@ -69,6 +69,7 @@ class DurableEngine:
         self._journal = journal
         self._worker = worker
         self._operations = 1
+        self._written_bytes = 0
 
     @property
     def execution(self) -> str:
@@ -78,12 +79,16 @@ class DurableEngine:
     def operations(self) -> int:
         return self._operations
 
+    @property
+    def written_bytes(self) -> int:
+        return self._written_bytes
+
     def step(self, name: str, do: Callable[[], Record]) -> Record:
         def attempt(step: StepContext) -> Record:
             return self._attempt(name, do, step.attempt, is_last=step.attempt >= ATTEMPTS)
 
         record = self._context.step(attempt, name=name, config=StepConfig(_retry, serdes=_PLAIN_JSON))
-        self._operations += record["attempts"]
+        self._count(record, record["attempts"])
         return _unwrap(record)
 
     def wait_until(self, name: str, look: Callable[[], Record | None], poll: Poll) -> Record:
@@ -105,7 +110,7 @@ class DurableEngine:
             wait_strategy=create_wait_strategy(strategy), initial_state={"result": None}, serdes=_PLAIN_JSON
         )
         record = self._context.wait_for_condition(check, config=config, name=name)
-        self._operations += 1 + record["attempts"]
+        self._count(record, 1 + record["attempts"])
         return _unwrap(record)
 
     # A map whose branches pause on timers while others are retried has been seen to lose the wake-up it waits for (4 of
@@ -127,16 +132,21 @@ class DurableEngine:
         )
         answers = self._context.map(list(requests), ask, name=name, config=config)
         answers.throw_if_error()
-        self._operations += 1 + len(requests)
-        return list(answers.get_results())
+        results = list(answers.get_results())
+        self._count([list(requests), results], 1 + len(requests))
+        return results
 
-    def renew_invocation(self, name: str) -> None:
-        self._context.wait(Duration.from_seconds(1), name=name)
+    def renew_invocation(self, name: str, after_s: int = 1) -> None:
+        self._context.wait(Duration.from_seconds(after_s), name=name)
         self._operations += 1
 
     def seconds_left(self) -> float:
         lambda_context = self._context.lambda_context
         return float(lambda_context.get_remaining_time_in_millis()) / 1000 if lambda_context else 0.0
+
+    def _count(self, remembered: Any, operations: int) -> None:
+        self._operations += operations
+        self._written_bytes += len(json.dumps(remembered))
 
     def _attempt(self, name: str, do: Callable[[], Record | None], number: int, *, is_last: bool) -> Record:
         """The result, or the error as plain data: the SDK would keep of an exception its text alone.
@@ -163,6 +173,9 @@ class DurableEngine:
             return {"failed": _worker_error(error, name).as_record()}
         except UnexpectedError as error:
             return {"failed": error.as_record()}
+        except Exception as error:  # noqa: BLE001 - an answer that is none must not end the other workers' backup
+            self._journal.exception("UnexpectedError", f"{name}: {type(error).__name__}")
+            return {"failed": unexpected(f"The worker of `{name}`", error).as_record()}
 
 
 def _checked(record: Record, what: str) -> Record:

@@ -21,7 +21,6 @@
     │   ├── BackupBusy              (a retry can help) the provider is working on this backup
     │   ├── BackupGone
     │   ├── ExportTimedOut
-    │   ├── CapTooLow               the rule's bandwidth is too small for this backup
     │   └── StagedFileChanged
     ├── VaultError              the place where copies are kept
     │   ├── VaultUnavailable        (a retry can help)
@@ -52,6 +51,7 @@
     │   ├── RuleGone                the rule was deleted while its run was going
     │   ├── RuleChanged             the rule was pointed elsewhere while its run was going
     │   ├── LegNeverEnds            each invocation that tried it was killed
+    │   ├── CopyTooSlow             a backup would not be copied before its run's time is over
     │   ├── WorkerDied              (a retry can help) a worker ended without an answer
     │   ├── WorkerDenied            the worker is gone, or must not be called
     │   ├── UnexpectedError         a defect: the log has the stack trace
@@ -177,10 +177,6 @@ class BackupGone(SourceError):
 
 class ExportTimedOut(SourceError):
     """The export was asked for and never became readable."""
-
-
-class CapTooLow(SourceError):
-    """Within the rule's bandwidth the backup could not be copied before its run's time is over."""
 
 
 class StagedFileChanged(SourceError):
@@ -311,6 +307,10 @@ class RuleChanged(RunError):
 
 class LegNeverEnds(RunError):
     """A leg has begun too often without ending."""
+
+
+class CopyTooSlow(RunError):
+    """At its speed, or within its rule's cap, a backup would not be copied before its run's time is over."""
 
 
 class WorkerDied(RunError):

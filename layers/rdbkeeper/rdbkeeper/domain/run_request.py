@@ -17,7 +17,7 @@ class RunRequest:
 
     `on_request` is True where a person or reconciling wants it, which a paused rule heeds as well. `chain` names the
     first run of a chain, "" in that one itself; the runs of a chain share their exports. `hand_overs` counts the runs
-    before this one in its chain, and `tried` holds the ids of the copies that failed in them.
+    before this one in its chain, and `tried` holds the ids of the copies that they tried and did not make.
     """
 
     on_request: bool = False
@@ -29,13 +29,13 @@ class RunRequest:
     def may_hand_over(self) -> bool:
         return self.hand_overs < MOST_HAND_OVERS
 
-    def successor(self, chain: str, failed: tuple[str, ...]) -> RunRequest:
-        """The wish for the run after this one, which is to take what was left and not what has failed."""
+    def successor(self, chain: str, tried: tuple[str, ...]) -> RunRequest:
+        """The wish for the run after this one, which is to take what was left and not what was tried in vain."""
         return replace(
             self,
             chain=self.chain or chain,
             hand_overs=self.hand_overs + 1,
-            tried=tuple(dict.fromkeys((*self.tried, *failed))),
+            tried=tuple(dict.fromkeys((*self.tried, *tried))),
         )
 
     def as_record(self) -> dict[str, Any]:
@@ -48,10 +48,16 @@ class RunRequest:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> RunRequest:
-        """The wish in an event; what a timer's or a person's event does not say is left at its default."""
+        """The wish in an event; what a timer's or a person's event does not say is left at its default.
+
+        Raises ValueError for what no run has written.
+        """
+        hand_overs, tried = int(record.get("hand_overs", 0)), record.get("tried", [])
+        if hand_overs < 0 or not isinstance(tried, list):
+            raise ValueError(f"hand_overs is {hand_overs}, tried is a {type(tried).__name__}")
         return cls(
             on_request=record.get("requested") is True,
             chain=str(record.get("chain", "")),
-            hand_overs=int(record.get("hand_overs", 0)),
-            tried=tuple(str(copy_id) for copy_id in record.get("tried", ())),
+            hand_overs=hand_overs,
+            tried=tuple(str(copy_id) for copy_id in tried),
         )

@@ -25,7 +25,7 @@ class Selection:
 def select(backups: Iterable[Backup], catalog: Iterable[CatalogEntry], tried: Collection[str] = ()) -> Selection:
     """Choose what to copy: every complete backup whose identity has no copy yet.
 
-    `tried` are the ids of the copies that failed earlier in this chain of runs; they wait for the next fire.
+    `tried` are the ids of the copies that this chain of runs tried in vain; they wait for the next fire.
 
     Identity is the backup's id and time, never "newer than the last run": late and out-of-order backups exist, and
     the name of a deleted manual backup may be used again.
@@ -66,7 +66,7 @@ def _decide(backup: Backup, kept: Collection[str], tried: Collection[str]) -> Ou
             backup.backup_id,
             Status.POSTPONED,
             "TriedAlready",
-            "It failed in the run before this one; the next fire tries again.",
+            "The run before this one tried it in vain; the next fire tries again.",
             copy_id=backup.copy_id,
         )
     return None

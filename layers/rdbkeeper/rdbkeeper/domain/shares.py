@@ -15,8 +15,8 @@ def share_out(transfer: Transfer, workers: int) -> list[Share]:
     There are fewer where fewer parts are missing; every missing part is in exactly one share.
     """
     sizes = {file.name: file.part_size_bytes for file in transfer.files}
-    left = sum(_size_bytes(piece, sizes) for piece in transfer.missing())
     pieces = list(transfer.missing())
+    left = sum(_size_bytes(piece, sizes) for piece in pieces)
     shares: list[Share] = []
     while pieces:
         share, pieces = _take(pieces, sizes, left / (workers - len(shares)))

@@ -14,6 +14,7 @@ from typing import Any
 
 from rdbkeeper.domain.backup import StagedFile
 from rdbkeeper.domain.copy import data_key
+from rdbkeeper.domain.errors import UnexpectedError
 from rdbkeeper.domain.sums import Sums
 
 MEBIBYTE = 1 << 20
@@ -182,11 +183,13 @@ class FileTransfer:
         return cls(staged, key, record[1], part_bytes, record[2], record[3])
 
     def advance(self, record: Sequence[Any]) -> FileTransfer:
-        """This file with the stretches that a leg added. Raises ValueError when one was moved already."""
+        """This file with the stretches that a leg added. Raises UnexpectedError when one was moved already."""
         added = [Stretch.from_record(stretch) for stretch in record]
         stretches = sorted((*self.stretches, *added), key=lambda stretch: stretch.first_part)
         if any(earlier.next_part > later.first_part for earlier, later in pairwise(stretches)):
-            raise ValueError(f"a part of {self.name} was moved twice in one plan")
+            raise UnexpectedError(
+                f"A part of {self.name}.rdb was moved twice.", hint="This is a defect; please report it."
+            )
         return replace(self, stretches=tuple(stretches))
 
 

@@ -37,8 +37,8 @@ _CONFIG = Config(
     max_pool_connections=2 * CopySettings().lanes,  # a stream that broke may still be closing as its part is read again
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
-    # Over TLS a part's bytes are guarded by TLS and by its CRC64NVME; a SHA-256 for the signature would be the third
-    # sum over them. Without TLS botocore signs them all the same.
+    # A part's bytes are guarded by TLS and by its CRC64NVME; a SHA-256 for the signature would be the third sum over
+    # them.
     s3={"payload_signing_enabled": False},
 )
 

@@ -8,7 +8,7 @@ from math import ceil
 
 from rdbkeeper import __version__
 from rdbkeeper.domain.copy import Level, data_key, data_prefix, manifest_key
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, CapTooLow, LegNeverEnds, ObjectExists, RdbkeeperError
+from rdbkeeper.domain.errors import BackupBusy, BackupGone, CopyTooSlow, LegNeverEnds, ObjectExists, RdbkeeperError
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import FileTransfer, Piece, Transfer, part_size_bytes, smallest_part_bytes
@@ -16,17 +16,17 @@ from rdbkeeper.flows.export import Export
 from rdbkeeper.flows.pace import Pace, lanes_under_cap, lasts_s
 from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
 from rdbkeeper.flows.run_context import RunContext, Ticket
-from rdbkeeper.flows.transfer import LegPorts, copy_leg
+from rdbkeeper.flows.transfer import PART_GRACE_S, LegPorts, copy_leg
 from rdbkeeper.ports import Record, Upload, Vault
 
 # The engine's own attempts at a step that fails, twice over.
 MOST_LEG_ATTEMPTS = 10
-# A leg leaves this much of its invocation for what is still in flight when its time is over: parts being read and put,
-# each with three attempts of a minute (the adapters' time-outs).
-LEG_RESERVE_S = 240.0
+# A leg leaves this much of its invocation for what is still in flight when its time is over: a part may be read for
+# PART_GRACE_S more, and put in three attempts of 65 s (the adapters' time-outs).
+LEG_RESERVE_S = PART_GRACE_S + 3 * 65.0 + 15.0
 SHORTEST_LEG_S = 5.0
-# Of the template's ExecutionTimeout of 24 hours; the rest is for exporting and publishing.
-LONGEST_COPY_S = 20 * 3600.0
+# Of the template's ExecutionTimeout of 24 hours; the rest is for exports, backups before this one, and publishing.
+LONGEST_COPY_S = 16 * 3600.0
 
 
 def leg_budget_s(seconds_left: float) -> float:
@@ -68,13 +68,13 @@ class CopySteps:
         return Transfer(tuple(files), smallest).plan_record()
 
     def _check_cap(self, rule: Rule, ticket: Ticket, size_bytes: int) -> None:
-        """Raise CapTooLow for what would be begun anew by each run and never ended."""
+        """Raise CopyTooSlow for what would be begun anew by each run and never ended."""
         seconds = lasts_s(size_bytes, rule.bandwidth_mbps)
         if seconds > LONGEST_COPY_S:
             needed_mbps = ceil(rule.bandwidth_mbps * seconds / LONGEST_COPY_S)
-            raise CapTooLow(
+            raise CopyTooSlow(
                 f"Copying {ticket.backup_id}, {human_size(size_bytes)}, at {rule.bandwidth_mbps} Mbit/s would take "
-                f"{human_duration(seconds)}; a run ends after a day.",
+                f"{human_duration(seconds)}; a run has {human_duration(LONGEST_COPY_S)} for it.",
                 hint=f"Raise the rule's bandwidth_mbps to {needed_mbps} at least.",
             )
 
@@ -126,9 +126,9 @@ class CopySteps:
             self.context.copying.lanes,
             max(file.part_size_bytes for file in transfer.files),
         )
-        progress = copy_leg(transfer, pieces, ports, lanes, budget_s)
+        moved = copy_leg(transfer, pieces, ports, lanes, budget_s)
         seconds = clock.monotonic() - started
-        after = transfer.advance(progress)
+        after = transfer.advance(moved.progress)
         size_bytes = after.moved_bytes - transfer.moved_bytes
         self.context.log(ticket).info(
             "LegDone",
@@ -136,7 +136,11 @@ class CopySteps:
             size_bytes=size_bytes,
             seconds=round(seconds, 3),
         )
-        return {"progress": progress, "seconds": seconds}
+        if moved.cut_short is not None:
+            self.context.log(ticket).warning(
+                "LegCutShort", f"The next leg goes on: {moved.cut_short}", reason=moved.cut_short.code
+            )
+        return {"progress": moved.progress, "seconds": seconds}
 
     def tell_alone(self, ticket: Ticket, reason: RdbkeeperError) -> Record:
         """Log that one sandbox goes on with a backup that several were to copy."""
@@ -156,8 +160,8 @@ class CopySteps:
         if attempts > MOST_LEG_ATTEMPTS:
             raise LegNeverEnds(
                 f"Copying {ticket.backup_id} from part {parts_done + 1} on began {attempts - 1} times and never ended.",
-                hint="The function is killed while it copies: look at its memory and duration in the Lambda console, "
-                "and give it more memory by the stack's parameter.",
+                hint="The function is killed while it copies, for its memory or its time: look at both in the Lambda "
+                "console, and give it more memory by the stack's parameter.",
             )
 
     def replace_fragments(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:
@@ -180,8 +184,7 @@ class CopySteps:
         files = complete_files(transfer, vault, self.context.log(ticket))
         self.context.renew_lease()
         manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")
-        self.context.runs.forget_uploads(rule.name, _uploads(transfer))
-        self.context.runs.forget_attempts(rule.name, ticket.attempt)
+        self._tidy_up(rule, ticket, _uploads(transfer))
         outcome = Outcome(
             backup_id=ticket.backup_id,
             status=Status.COPIED,
@@ -198,8 +201,7 @@ class CopySteps:
 
     def give_up(self, rule: Rule, ticket: Ticket, transfer: Transfer | None, error: RdbkeeperError) -> Record:
         """Turn a failure into this backup's outcome; its uploads are given up, so that nothing is left open."""
-        self.context.give_up_uploads(rule, _uploads(transfer) if transfer else [])
-        self.context.runs.forget_attempts(rule.name, ticket.attempt)
+        self._tidy_up(rule, ticket, _uploads(transfer) if transfer else [])
         status = Status.POSTPONED if isinstance(error, BackupBusy) else Status.FAILED
         outcome = Outcome(ticket.backup_id, status, error.code, str(error), copy_id=ticket.copy_id)
         self.context.log_outcome(outcome)
@@ -208,9 +210,18 @@ class CopySteps:
     def abandon(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:
         """Give up this run's own uploads when it may write nothing more; nobody else can be using them."""
         self.context.log(ticket).warning("TransferAbandoned", f"The transfer of {ticket.backup_id} is abandoned.")
-        self.context.give_up_uploads(rule, _uploads(transfer))
-        self.context.runs.forget_attempts(rule.name, ticket.attempt)
+        self._tidy_up(rule, ticket, _uploads(transfer))
         return {}
+
+    def _tidy_up(self, rule: Rule, ticket: Ticket, uploads: Sequence[Upload]) -> None:
+        """Leave nothing open and nothing on record; what cannot be done now is the next run's, and no failure."""
+        try:
+            self.context.give_up_uploads(rule, uploads)
+            # A request whose answer was lost is sent twice, and opens an upload that nobody knows.
+            self._give_up_other_uploads(rule, ticket, uploads)
+            self.context.runs.forget_attempts(rule.name, ticket.attempt)
+        except RdbkeeperError as error:
+            self.context.log(ticket).warning("TidyingLeft", f"The next run tidies up: {error}", reason=error.code)
 
 
 def _uploads(transfer: Transfer) -> list[Upload]:

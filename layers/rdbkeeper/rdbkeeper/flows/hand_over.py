@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rdbkeeper.domain.errors import RdbkeeperError
 from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.ports import Record
+from rdbkeeper.ports import Engine, Record
 
-# A durable execution holds at most 3,000 operations and ends after the template's ExecutionTimeout of 24 hours. Between
-# two backups a run goes on below these; the largest backup needs 2 operations for each 11 minutes of its copying.
+# A durable execution holds at most 3,000 operations and 100 MB of results ("Lambda quotas"), and ends after the
+# template's ExecutionTimeout of 24 hours. No further backup is begun beyond these; the largest one needs some hundred
+# operations and 26 MB, and may take 16 hours (`copy.LONGEST_COPY_S`).
 MOST_OPERATIONS = 2_000
-LONGEST_RUN = timedelta(hours=18)
+MOST_WRITTEN_BYTES = 50_000_000
+BEGINS_BACKUPS_FOR = timedelta(hours=7)
 
 
-def has_room(began: Record, at: str, copied_s: float, operations: int) -> bool:
-    """Whether a run that began then may begin another backup `copied_s` seconds of copying after the moment `at`."""
-    age = datetime.fromisoformat(at) - datetime.fromisoformat(began["started_at"]) + timedelta(seconds=copied_s)
-    return operations < MOST_OPERATIONS and age < LONGEST_RUN
+def has_room(engine: Engine, age: timedelta) -> bool:
+    """Whether a run of that age may begin another backup."""
+    is_small = engine.operations < MOST_OPERATIONS and engine.written_bytes < MOST_WRITTEN_BYTES
+    return is_small and age < BEGINS_BACKUPS_FOR
 
 
 @dataclass(frozen=True)

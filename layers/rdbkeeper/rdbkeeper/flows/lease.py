@@ -30,18 +30,15 @@ class LeaseStep:
 
     def take(self) -> Record:
         """Take the lease: `held`, or `refused` with a code, or `cooling` while its last owner may still be at work."""
-        rule = self.context.find_wanted_rule()
-        if rule is None:
-            return self._refuse(RuleGone.__name__, f"There is no rule {self.context.rule_name} any more.")
-        if rule.state is RuleState.PAUSED and not self.context.request.on_request:
-            return self._refuse("RulePaused", f"The rule {rule.name} is paused.")
-        return self._take_over(rule) or self._say_that_it_cools()
+        return self.take_once_cold() or self._say_that_it_cools()
 
     def take_once_cold(self) -> Record | None:
         """As `take`, but None while the last owner may still be at work."""
         rule = self.context.find_wanted_rule()
         if rule is None:
             return self._refuse(RuleGone.__name__, f"There is no rule {self.context.rule_name} any more.")
+        if rule.state is RuleState.PAUSED and not self.context.request.on_request:
+            return self._refuse("RulePaused", f"The rule {rule.name} is paused.")
         return self._take_over(rule)
 
     def _take_over(self, rule: Rule) -> Record | None:

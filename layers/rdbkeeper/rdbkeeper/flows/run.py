@@ -7,6 +7,7 @@ from their results.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 
 from rdbkeeper.domain.error_records import from_record
@@ -25,8 +26,6 @@ from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.scan import BackupList, ScanStep
 from rdbkeeper.ports import Engine, Poll, Record
 
-# Completing some hundred files takes minutes as well, so what took long to copy is published in a fresh invocation.
-LONG_COPY_S = 60.0
 LEASE_POLL = Poll(60, 120)
 
 
@@ -107,6 +106,7 @@ class _Run:
     # When exports were last looked at, and the seconds of copying since: the time, as far as results tell it.
     _looked_at: str = field(init=False)
     _copied_s: float = 0.0
+    _has_copied: bool = False
 
     def __post_init__(self) -> None:
         self._looked_at = self.began["started_at"]
@@ -135,7 +135,10 @@ class _Run:
         return tried, [export.ticket for export in waiting]
 
     def _has_room(self) -> bool:
-        return has_room(self.began, self._looked_at, self._copied_s, self.engine.operations)
+        if not self._has_copied:
+            return True  # so that a chain of runs comes on, however much each has to do beforehand
+        looked_after = datetime.fromisoformat(self._looked_at) - datetime.fromisoformat(self.began["started_at"])
+        return has_room(self.engine, looked_after + timedelta(seconds=self._copied_s))
 
     def _wait_for_exports(self, waiting: list[Export]) -> dict[str, RdbkeeperError | None]:
         """The copy ids whose files can be read (None) or will never be (why); at least one."""
@@ -154,16 +157,12 @@ class _Run:
         try:
             if export_error is not None:
                 raise export_error
-            plan = self.engine.step(
-                f"open transfer of {ticket.copy_id}", partial(self.steps.copy.open, self.rule, export)
-            )
-            transfer = Transfer.from_plan_record(plan, self.rule.place.path, ticket.copy_id)
+            transfer = legs.open(export)
             moved = legs.copy(transfer)
             if find_rejected(moved):
                 transfer = self._replace_fragments(ticket, moved)
                 moved = legs.copy(transfer)
-            if legs.seconds > LONG_COPY_S:
-                self.engine.renew_invocation(f"renew before publishing {ticket.copy_id}")
+            legs.make_time_to_publish()
             record = self.engine.step(
                 f"publish {ticket.copy_id}", partial(self.steps.copy.publish, self.rule, export, moved, legs.seconds)
             )
@@ -171,6 +170,7 @@ class _Run:
         except RdbkeeperError as error:
             outcome = self._give_up(ticket, transfer, error)
         self._copied_s += legs.seconds
+        self._has_copied = True
         self.engine.step(f"discard export of {ticket.copy_id}", partial(self.steps.export.discard, self.rule, export))
         return outcome
 

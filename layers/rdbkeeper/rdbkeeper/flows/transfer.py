@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Lock
 
-from rdbkeeper.domain.errors import RdbkeeperError, StreamCutShort, StreamTooLong
+from rdbkeeper.domain.errors import RdbkeeperError, SourceUnavailable, StreamCutShort, StreamTooLong
 from rdbkeeper.domain.sums import Sums
 from rdbkeeper.domain.transfer import MEBIBYTE, FileTransfer, Piece, Receipt, Stretch, Transfer
 from rdbkeeper.flows.pace import Pace
@@ -32,6 +32,8 @@ OPENINGS_PER_PART = 5
 # then in flight, so that the smallest function still holds them.
 MOST_BUFFER_BYTES = 320 * MEBIBYTE
 READ_BYTES = MEBIBYTE
+# How long a part that was begun when its leg's time was over may be read for.
+PART_GRACE_S = 150.0
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,28 @@ class LegPorts:
     pace: Pace
 
 
-def copy_leg(transfer: Transfer, pieces: Sequence[Piece], ports: LegPorts, lanes: int, budget_s: float) -> Record:
-    """Move the pieces' parts in their order, for about `budget_s` seconds; returns what was moved.
+@dataclass(frozen=True)
+class Moved:
+    """What a leg moved: stretches as records by their file's name, as `Transfer.advance` takes them.
 
-    That is the stretches of each file by its name, as `Transfer.advance` takes them. At least one part is moved, so
-    every leg makes progress. Raises SourceError and VaultError; a leg that failed may be repeated from the same state.
+    `cut_short` is what ended the leg before its time, where another try can help; None where nothing did.
+    """
+
+    progress: Record
+    cut_short: RdbkeeperError | None
+
+
+def copy_leg(transfer: Transfer, pieces: Sequence[Piece], ports: LegPorts, lanes: int, budget_s: float) -> Moved:
+    """Move the pieces' parts in their order, for about `budget_s` seconds.
+
+    At least one part is moved, so every leg makes progress. Raises SourceError, VaultError and IntegrityError where
+    another try cannot help, or where not one part was moved; a leg that failed may be repeated from the same state.
     """
     files = {file.name: file for file in transfer.files}
     leg = _Leg(files, deque(_parts_of(pieces)), ports, ports.clock.monotonic() + budget_s)
-    leg.run(lanes)
-    return {name: [stretch.as_record() for stretch in stretches] for name, stretches in leg.stretches().items()}
+    cut_short = leg.run(lanes)
+    progress = {name: [stretch.as_record() for stretch in found] for name, found in leg.stretches().items()}
+    return Moved(progress, cut_short)
 
 
 def lanes_for(part_size_bytes: int, lanes: int) -> int:
@@ -91,17 +105,23 @@ class _Leg:
     _is_begun: bool = False
     _has_failed: bool = False
 
-    def run(self, lanes: int) -> None:
-        """Move parts until the time is over or none is left; raises what stopped a lane, once the others stand."""
+    def run(self, lanes: int) -> RdbkeeperError | None:
+        """Move parts until the time is over or none is left; returns what stopped a lane, once the others stand.
+
+        Raises it where another try cannot help, or where nothing was moved that would be lost.
+        """
         largest = max(self._length_bytes(part) for part in self.waiting)
         lanes = min(lanes_for(largest, lanes), len(self.waiting))
         if lanes == 1:
-            self._work(largest)
-            return
-        with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
-            lanes_at_work = [pool.submit(self._work, largest) for _ in range(lanes)]
-        for lane in lanes_at_work:
-            lane.result()
+            failures = [self._work(largest)]
+        else:
+            with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
+                failures = list(pool.map(self._work, [largest] * lanes))
+        errors = [error for error in failures if error is not None]
+        for error in errors:
+            if not error.retryable or not self._moved:
+                raise error
+        return errors[0] if errors else None
 
     def stretches(self) -> dict[str, list[Stretch]]:
         """What was moved of each file, neighbours put together."""
@@ -117,17 +137,20 @@ class _Leg:
                 of_file.append(Stretch(part.number, (receipt,), sums))
         return found
 
-    def _work(self, largest_bytes: int) -> None:
-        """One lane: take a part, move it, until there is none to take."""
+    def _work(self, largest_bytes: int) -> RdbkeeperError | None:
+        """One lane: take a part, move it, until there is none to take; returns what stopped it."""
         buffer = bytearray(largest_bytes)
         try:
             while (part := self._take()) is not None:
                 file = self.files[part.file]
-                body = _read_part(file, part.number, self.ports, buffer)
+                body = _read_part(file, part.number, self.ports, buffer, self.stop_at + PART_GRACE_S)
                 self._moved[part] = _put_part(file, part.number, body, self.ports.vault)
-        except BaseException:  # whatever ends one lane, the others need not begin another part
+        except BaseException as error:  # whatever ends one lane, the others need not begin another part
             self._has_failed = True
+            if isinstance(error, RdbkeeperError):
+                return error
             raise
+        return None
 
     def _take(self) -> _Part | None:
         with self._lock:
@@ -141,25 +164,28 @@ class _Leg:
         return self.files[part.file].part_range(part.number)[1]
 
 
-def _read_part(file: FileTransfer, number: int, ports: LegPorts, buffer: bytearray) -> memoryview:
-    """Read one part whole into the buffer; a stream that breaks is opened again at the byte where it broke."""
+def _read_part(file: FileTransfer, number: int, ports: LegPorts, buffer: bytearray, until: float) -> memoryview:
+    """Read one part whole into the buffer; a stream that breaks is opened again at the byte where it broke.
+
+    At the moment `until` the leg's reserve is used up, and whatever has not come by then is left to another leg.
+    """
     first_byte, length_bytes = file.part_range(number)
     part = memoryview(buffer)[:length_bytes]
     if not part:
         return part  # an empty file has no range that could be asked for; what it is not is said when it is judged
     filled = 0
     for opening in range(1, OPENINGS_PER_PART + 1):
-        count, error = _read_on(file, first_byte + filled, part[filled:], ports)
+        count, error = _read_on(file, first_byte + filled, part[filled:], ports, until)
         filled += count
         if error is None:
             return part
-        if not error.retryable or opening == OPENINGS_PER_PART:
+        if not error.retryable or opening == OPENINGS_PER_PART or ports.clock.monotonic() >= until:
             raise error
     raise AssertionError("the last opening returns or raises")
 
 
 def _read_on(
-    file: FileTransfer, first_byte: int, rest: memoryview, ports: LegPorts
+    file: FileTransfer, first_byte: int, rest: memoryview, ports: LegPorts, until: float
 ) -> tuple[int, RdbkeeperError | None]:
     """Fill `rest` from one opening of the file at that byte; how many bytes came, and what ended it before the end."""
     filled = paid = 0
@@ -169,6 +195,8 @@ def _read_on(
                 if filled == paid:
                     paid = min(len(rest), filled + READ_BYTES)
                     ports.pace.take(paid - filled)
+                if ports.clock.monotonic() >= until:
+                    raise _too_slow(file, first_byte + filled)
                 count = stream.readinto(rest[filled:paid])
                 if count == 0:
                     raise _cut_short(file, first_byte + filled)
@@ -193,6 +221,13 @@ def _cut_short(file: FileTransfer, at_byte: int) -> StreamCutShort:
         f"Reading {file.name}.rdb stopped at {at_byte:,} of {file.staged.size_bytes:,} bytes.",
         hint="Nothing was published; the next run tries again. If it repeats, look at this backup's state in the "
         "provider's console.",
+    )
+
+
+def _too_slow(file: FileTransfer, at_byte: int) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"Reading {file.name}.rdb was still at byte {at_byte:,} when its leg's time was over.",
+        hint="The source hardly answers. The next leg goes on from this part.",
     )
 
 

@@ -42,6 +42,10 @@ class Engine(Protocol):
     def operations(self) -> int:
         """How many of the operations that an execution may hold are used up; the same when it is replayed."""
 
+    @property
+    def written_bytes(self) -> int:
+        """How many bytes of results the execution has on record; the same when it is replayed."""
+
     def step(self, name: str, do: Callable[[], Record]) -> Record:
         """Do something once and remember its result; retried where the error says that this can help.
 
@@ -57,8 +61,8 @@ class Engine(Protocol):
         Returns the answers in order; `{"failed": error}` in place of that of a worker that died or was not reached.
         """
 
-    def renew_invocation(self, name: str) -> None:
-        """Go on in a fresh invocation, with all of its time."""
+    def renew_invocation(self, name: str, after_s: int = 1) -> None:
+        """Go on in a fresh invocation, with all of its time, after so many seconds."""
 
     def seconds_left(self) -> float:
         """How long this invocation may still run."""

@@ -11,7 +11,7 @@ from rdbkeeper.domain.copy import CatalogEntry
 
 
 class ByteStream(Protocol):
-    """A stream of one range of one staged file; an end of it is not success, the right length is."""
+    """A stream of one range of a staged file or of an object; an end of it is not success, the right length is."""
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fill the beginning of `buffer`; returns how many bytes, 0 at the end of the stream."""
@@ -58,7 +58,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Part:
-    """One part that the store took: its number from 1, and the tag under which the store keeps it."""
+    """One part that the store took: its number from 1, the tag under which the store keeps it, and its sum."""
 
     number: int
     etag: str
@@ -99,7 +99,7 @@ class Vault(Protocol):
         """Begin a multipart upload."""
 
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
-        """Store one part; putting it again puts the same part. UploadGone; StoreMismatch when its sum disagrees."""
+        """Store one part; putting it again puts the same part. UploadGone; VaultUnavailable when its sum disagrees."""
 
     def complete_upload(self, upload: Upload, parts: Sequence[Part], size_bytes: int, crc64nvme: int) -> None:
         """Make the object of its parts. ObjectExists, UploadGone; StoreMismatch when length or sum disagree."""

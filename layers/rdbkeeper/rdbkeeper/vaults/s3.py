@@ -37,17 +37,25 @@ _FAMILY = Family(
     VaultRefused,
     special={
         "PreconditionFailed": (ObjectExists, _EXISTS_HINT),
-        # Another write of this key is going: the S3 API reference says to repeat a put.
+        # Another write of this key is going, perhaps our own Complete, whose answer was lost: the next attempt sees
+        # what became of it. The S3 API reference wants a new upload after a refused Complete; a run that gets no
+        # further gives the old one up, and the next run opens another.
         "ConditionalRequestConflict": (VaultUnavailable, "The next attempt tries again."),
         "NoSuchUpload": (UploadGone, "The upload was completed or given up by somebody else."),
         "BadDigest": (StoreMismatch, _SUM_HINT),
         "InvalidPart": (StoreMismatch, _SUM_HINT),
     },
 )
-# Where the API reference says the opposite of an upload: it must be begun anew.
-_COMPLETING = replace(
+# The part is still at hand, so it is put again.
+_PUTTING = replace(
     _FAMILY,
-    special={**_FAMILY.special, "ConditionalRequestConflict": (UploadGone, "The next run copies it again.")},
+    special={
+        **_FAMILY.special,
+        "BadDigest": (
+            VaultUnavailable,
+            "The part was changed on its way to the store; the next attempt sends it again.",
+        ),
+    },
 )
 _CHANGED_HINT = "Something else writes to this place. The next run looks at what is there."
 _READING = replace(
@@ -131,7 +139,7 @@ class S3Vault:
         return Upload(key, answer["UploadId"])
 
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
-        with translated(_FAMILY, f"Putting part {number} of {upload.key}"):
+        with translated(_PUTTING, f"Putting part {number} of {upload.key}"):
             answer = self._client().upload_part(
                 Bucket=self._bucket,
                 Key=upload.key,
@@ -148,7 +156,7 @@ class S3Vault:
             {"PartNumber": part.number, "ETag": part.etag, "ChecksumCRC64NVME": as_base64(part.crc64nvme)}
             for part in parts
         ]
-        with translated(_COMPLETING, f"Completing {upload.key}"):
+        with translated(_FAMILY, f"Completing {upload.key}"):
             self._client().complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=upload.key,
