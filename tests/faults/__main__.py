@@ -88,7 +88,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--verbose", "-v", action="store_true")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--schedule")
-    parser.add_argument("--story", choices=STORIES)
+    parser.add_argument("--story", choices=STORIES, metavar="NAME")
     return parser.parse_args(arguments)
 
 

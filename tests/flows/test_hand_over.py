@@ -174,7 +174,11 @@ def test_a_run_whose_successor_cannot_be_started_says_so_and_ends_well(
         raise FleetDenied("Starting a run was denied.")
 
     world.executions.start_successor = deny
+    monkeypatch.setattr(hand_over, "MOST_OPERATIONS", 1)
+    monkeypatch.setattr(selection, "MOST_BACKUPS_PER_RUN", 2)
     assert world.run()["failed"] == 0
+    assert world.copied_backups() == ["one"]
+    assert world.source.staged == {}
     assert "NotHandedOver" in world.journal.events()
 
 

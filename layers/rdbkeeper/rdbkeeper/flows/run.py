@@ -44,15 +44,19 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
-        tried, left = _Run(engine, steps, poll, rule, began).copy_all([Ticket(*values) for values in scan["to_copy"]])
-        report = engine.step("report", partial(steps.report.finish, began, rule, scan, tried, left))
+        run = _Run(engine, steps, poll, rule, began)
+        tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]])
+        tickets = [export.ticket for export in left]
+        report = engine.step("report", partial(steps.report.finish, began, rule, scan, tried, tickets))
     except (RuleGone, RuleChanged) as reason:
         return engine.step("report early end", partial(steps.report.end_early, began, reason))
     except RdbkeeperError as error:
         engine.step("report failure", partial(steps.report.report_failure, began, error))
         raise
-    if (left or scan["is_full"]) and context.request.may_hand_over:
-        _hand_over(engine, steps.hand_over, tried)
+    if left or scan["is_full"]:
+        is_followed = context.request.may_hand_over and _hand_over(engine, steps.hand_over, tried)
+        if not is_followed:
+            run.discard(left)
     if report["failed"]:
         raise RunFailed(report["line"], hint="The log lines of this run tell the reason for each failed backup.")
     return report
@@ -65,11 +69,14 @@ def _take_lease(engine: Engine, step: LeaseStep) -> Record:
     return lease
 
 
-def _hand_over(engine: Engine, step: HandOverStep, tried: list[Outcome]) -> None:
+def _hand_over(engine: Engine, step: HandOverStep, tried: list[Outcome]) -> bool:
+    """Whether a run follows."""
     try:
         engine.step("hand over", partial(step.start, tried))
     except RdbkeeperError as error:
         engine.step("tell that no run follows", partial(step.tell_failure, error))
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -111,10 +118,10 @@ class _Run:
     def __post_init__(self) -> None:
         self._looked_at = self.began["started_at"]
 
-    def copy_all(self, tickets: list[Ticket]) -> tuple[list[Outcome], list[Ticket]]:
+    def copy_all(self, tickets: list[Ticket]) -> tuple[list[Outcome], list[Export]]:
         """Ask for all exports, then copy each as it becomes readable, the oldest of those first.
 
-        Returns what became of those that were tried, and those that there was no room for.
+        Returns what became of those that were tried, and those that there was no room for, which a successor takes.
         """
         tried: list[Outcome] = []
         waiting: list[Export] = []
@@ -132,7 +139,7 @@ class _Run:
                 if self._has_room():
                     tried.append(self._copy(export, settled[export.ticket.copy_id]))
                     waiting.remove(export)
-        return tried, [export.ticket for export in waiting]
+        return tried, waiting
 
     def _has_room(self) -> bool:
         if not self._has_copied:
@@ -171,8 +178,14 @@ class _Run:
             outcome = self._give_up(ticket, transfer, error)
         self._copied_s += legs.seconds
         self._has_copied = True
-        self.engine.step(f"discard export of {ticket.copy_id}", partial(self.steps.export.discard, self.rule, export))
+        self.discard([export])
         return outcome
+
+    def discard(self, exports: list[Export]) -> None:
+        """Let go of what was staged."""
+        for export in exports:
+            name = f"discard export of {export.ticket.copy_id}"
+            self.engine.step(name, partial(self.steps.export.discard, self.rule, export))
 
     def _replace_fragments(self, ticket: Ticket, transfer: Transfer) -> Transfer:
         uploads = self.engine.step(
