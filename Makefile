@@ -1,7 +1,7 @@
 # make run [KEEP=folder]   shows the whole thing on this machine: real Redis, a local cloud, no AWS account
 # make test                every test; PYTEST_ARGS='-k lease' for some
 # make faults              breaks every call in every way, and plants bugs; SEEDS=1000000 for the long form
-# make bench               measures copying, side by side with other tools, memory, start-up, and what many rules cost
+# make bench               measures copying beside other tools, memory, start-up, calls; PARTS='costs' for some of it
 # make check               ruff, mypy, cfn-lint, sam validate, checkov
 # make build               sam build (needs python3.13 with pip on PATH)
 # make deploy              builds and deploys with your AWS credentials; SAM_ARGS=--guided the first time
@@ -17,6 +17,7 @@ SHELL := /bin/sh
 PYTHON ?=
 KEEP ?=
 SEEDS ?=
+PARTS ?=
 PYTEST_ARGS ?=
 SAM_ARGS ?=
 
@@ -47,8 +48,8 @@ test: .venv/.set-up
 faults: .venv/.set-up
 	@$(LOCAL) PYTHONPATH=layers/rdbkeeper $(ENVIRONMENT) -m tests.faults $(if $(SEEDS),--seeds $(SEEDS))
 
-bench: .venv/.set-up
-	@$(LOCAL) PYTHONPATH=layers/rdbkeeper $(ENVIRONMENT) -m tests.bench
+bench: .venv/.set-up .venv-bench/.set-up
+	@$(LOCAL) PYTHONPATH=layers/rdbkeeper $(ENVIRONMENT) -m tests.bench $(PARTS)
 
 check: .venv-lint/.set-up .venv-checkov/.set-up
 	$(LINTERS) -m ruff check .
@@ -65,7 +66,7 @@ deploy: build
 	$(SAM) deploy $(SAM_ARGS)
 
 clean:
-	rm -rf .venv .venv-lint .venv-checkov .aws-sam .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lint .venv-checkov .venv-bench .aws-sam bench.md .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.set-up: layers/rdbkeeper/requirements.txt tests/requirements.txt tests/set_up.sh
@@ -73,6 +74,9 @@ clean:
 
 .venv-lint/.set-up: tests/requirements-lint.txt tests/set_up.sh
 	@sh tests/set_up.sh .venv-lint tests/requirements-lint.txt "$(PYTHON)"
+
+.venv-bench/.set-up: tests/bench/requirements.txt tests/set_up.sh
+	@sh tests/set_up.sh .venv-bench tests/bench/requirements.txt "$(PYTHON)"
 
 .venv-checkov/.set-up: tests/requirements-checkov.txt tests/set_up.sh
 	@sh tests/set_up.sh .venv-checkov tests/requirements-checkov.txt "$(PYTHON)"

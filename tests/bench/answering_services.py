@@ -37,6 +37,7 @@ class AnsweringServices:
         self._clients: dict[str, Any] = {}
         self._answers: dict[str, Answer] = {
             "s3.ListObjectsV2": _lister(rule.place.path, keys),
+            "s3.ListMultipartUploads": _always(_no_uploads()),
             **{f"elasticache.{name}": _always(body) for name, body in _elasticache(rule, backups)},
             **{f"dynamodb.{name}": answer for name, answer in _table(rule)},
         }
@@ -98,6 +99,11 @@ def _list_page(keys: Sequence[str], end: int, count: int) -> bytes:
         f"<MaxKeys>{KEYS_PER_PAGE}</MaxKeys><EncodingType>url</EncodingType>"
         f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>{more}{contents}</ListBucketResult>"
     ).encode()
+
+
+def _no_uploads() -> bytes:
+    found = "<IsTruncated>false</IsTruncated>"
+    return f'{_XML}<ListMultipartUploadsResult xmlns="{_S3_NAMES}">{found}</ListMultipartUploadsResult>'.encode()
 
 
 # ---------------------------------------------------------------------- source

@@ -35,6 +35,7 @@ def test_it_makes_few_other_calls_and_writes_into_the_table_alone() -> None:
     calls = run(10).calls
     assert {name for name in calls if not name.startswith("dynamodb.")} == {
         LIST,
+        "s3.ListMultipartUploads",
         "elasticache.DescribeReplicationGroups",
         "elasticache.DescribeCacheClusters",
         "elasticache.DescribeSnapshots",
