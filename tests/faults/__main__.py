@@ -21,9 +21,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from tests.faults.planted.all_stories import STORIES
 from tests.faults.planted.hunt import tell_stories, tell_story
 from tests.faults.planted.runner import plant_all
-from tests.faults.planted.stories import STORIES
 from tests.faults.simulation import play_seed
 from tests.faults.single import Found, Schedule, play, problem_of
 from tests.faults.sometimes import find_never

@@ -108,25 +108,30 @@ class Injector:
         """Do the call as the plan will have it."""
         self.calls.append(label)
         fault = self._next(label)
-        if fault is not None:
+        if fault is None:
+            if self._down or self._denied or self._struggling:
+                self._meet_what_lasts(label)
+            answer = do(*given, **named)
+            self._world.oracles.after(process, label, given, answer)
+        else:
             self.remember(fault.kind, label, _subject(given))
-        if fault is None and (self._down or self._denied or self._struggling):
-            self._meet_what_lasts(label)
 
-        def effect() -> Any:
-            done = do(*given, **named)
-            self._world.oracles.after(process, label, given, done)
-            return done
+            def effect() -> Any:
+                done = do(*given, **named)
+                self._world.oracles.after(process, label, given, done)
+                return done
 
-        answer = effect() if fault is None else self._befall(fault, process, label, effect)
+            answer = self._befall(fault, process, label, effect)
         if label in STREAMS:
-            kind = fault.kind if fault is not None else None
-            asked_bytes = given[-1]
-            stream = break_stream(answer, asked_bytes, kind, self._world.clock)
-            if self._world.seconds_per_read:
-                stream = SlowStream(stream, self._world.clock, self._world.seconds_per_read)
-            answer = WatchedStream(process, stream, asked_bytes)
+            return self._watch_stream(process, answer, given[-1], fault.kind if fault is not None else None)
         return answer
+
+    def _watch_stream(self, process: Process, stream: Any, asked_bytes: int, kind: Kind | None) -> WatchedStream:
+        if kind is not None:
+            stream = break_stream(stream, asked_bytes, kind, self._world.clock)
+        if self._world.seconds_per_read:
+            stream = SlowStream(stream, self._world.clock, self._world.seconds_per_read)
+        return WatchedStream(process, stream, asked_bytes)
 
     def _next(self, label: str) -> Fault | None:
         if self._pending:

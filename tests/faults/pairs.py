@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tests.faults.fault import EVENTS, Fault, Kind, kinds_of
 from tests.faults.scenarios import SCENARIOS
@@ -22,13 +22,13 @@ def sample_pairs(count: int, seed: int) -> Iterator[Schedule]:
         yield Schedule(name, _pair(calls[name], chance))
 
 
-def _pair(calls: list[str], chance: random.Random) -> tuple[Fault, Fault]:
+def _pair(calls: Sequence[str], chance: random.Random) -> tuple[Fault, Fault]:
     at = chance.randint(1, len(calls))
     later = at + chance.randint(1, FARTHEST)
     return Fault(at, _kind(calls, at, chance)), Fault(later, _kind(calls, later, chance))
 
 
-def _kind(calls: list[str], at: int, chance: random.Random) -> Kind:
+def _kind(calls: Sequence[str], at: int, chance: random.Random) -> Kind:
     """A kind that the call at that place can meet; after a first fault another call may stand there."""
     kinds = kinds_of(calls[at - 1]) if at <= len(calls) else kinds_of("runs.renew_lease")
     return chance.choice(EVENTS) if chance.random() < 0.15 else chance.choice(kinds)

@@ -6,6 +6,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from tests.faults.fault import EVENTS, Fault, Kind, kinds_of
 from tests.faults.oracles import Violation
@@ -64,9 +65,10 @@ class Found:
         self.violations += other.violations
 
 
-def calls_of(scenario: str) -> list[str]:
+@cache
+def calls_of(scenario: str) -> tuple[str, ...]:
     """The calls of a scenario's first run when nothing fails."""
-    return play(Schedule(scenario, ())).injector.calls
+    return tuple(play(Schedule(scenario, ())).injector.calls)
 
 
 def play(schedule: Schedule, told: list[str] | None = None) -> World:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.planted.all_stories import STORIES
 from tests.faults.planted.bug import PlantedBug, Promise
 from tests.faults.planted.catalogue import BUGS
 from tests.faults.planted.runner import plant_all
-from tests.faults.planted.stories import STORIES
 from tests.faults.planted.workshop import LAYER, Workshop, change_text
 
 NAMES = ("the CRC64 is not judged", "runs follow each other for ever")

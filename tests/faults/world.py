@@ -175,11 +175,6 @@ class World:
         else:
             execution.wake_s = self.clock.monotonic() + REPLAY_AFTER_S
 
-    @property
-    def is_watched(self) -> bool:
-        """True while processes take turns, or the story is told."""
-        return self.take_turns is not None or self.told is not None
-
     def turn(self, process: Process, label: str) -> None:
         """Before each call: in a simulation, whoever else is going may come first."""
         if self.take_turns is not None:

@@ -1,0 +1,8 @@
+"""Every story, by its name."""
+
+from __future__ import annotations
+
+from tests.faults.planted import stories, stories_of_several
+from tests.faults.planted.telling import STORIES
+
+__all__ = ["STORIES", "stories", "stories_of_several"]

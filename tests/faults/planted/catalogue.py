@@ -1,0 +1,16 @@
+"""Every planted bug."""
+
+from __future__ import annotations
+
+from tests.faults.planted.bug import PlantedBug
+from tests.faults.planted.charge import IN_CHARGE
+from tests.faults.planted.choosing import CHOOSING
+from tests.faults.planted.moving import MOVING
+from tests.faults.planted.publishing import PUBLISHING
+
+BUGS: tuple[PlantedBug, ...] = (*PUBLISHING, *MOVING, *IN_CHARGE, *CHOOSING)
+
+
+def find_bug(name: str) -> PlantedBug:
+    """The bug of that name. Raises KeyError."""
+    return {bug.name: bug for bug in BUGS}[name]
