@@ -61,7 +61,7 @@ def test_buckets_have_what_the_template_says(cloud: LocalCloud, stack: Deploymen
     policy = json.loads(s3.get_bucket_policy(Bucket=staging)["Policy"])
     assert policy["Statement"][0]["Principal"] == {"Service": "us-east-1.elasticache-snapshot.amazonaws.com"}
     (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=staging)["Rules"]
-    assert rule["Expiration"]["Days"] == 2
+    assert rule["Expiration"]["Days"] == 5
     assert set(s3.get_public_access_block(Bucket=vault)["PublicAccessBlockConfiguration"].values()) == {True}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, VaultDenied, WorkerDenied, WorkerDied
 from rdbkeeper.domain.transfer import CopySettings
+from rdbkeeper.flows import legs
 from rdbkeeper.flows.legs import MOST_VAIN_ROUNDS
 from rdbkeeper.flows.worker import do_share
 from rdbkeeper.ports import Record
@@ -201,3 +202,30 @@ def test_a_copy_that_would_never_end_is_given_up_early_and_says_what_would_help(
     assert world.outcomes() == {"large": "CopyTooSlow"}
     assert world.vault.parts_put < 3
     assert "WorkersPerRule" in world.journal.text()
+
+
+def test_a_fragment_that_took_long_to_read_again_does_not_make_its_copy_too_slow(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(legs, "LONGEST_COPY_S", 2_600.0)  # each pass takes 16 times 140 s
+    world.copying = replace(world.copying, workers=1)
+    for name, body in LARGE.items():
+        key = f"redis/orders/20261120T021500Z-large/{name}.rdb"
+        world.vault.objects[key] = body
+        world.vault.without_sum.add(key)
+    open_range = world.vault.open_range
+
+    def read_slowly(*args: object) -> object:
+        world.clock.advance(140)
+        return open_range(*args)
+
+    world.vault.open_range = read_slowly
+    put_part = world.vault.put_part
+
+    def put_slowly(*args: object) -> object:
+        world.clock.advance(140)
+        return put_part(*args)
+
+    world.vault.put_part = put_slowly
+    run(world, Workers(world))
+    assert world.copied_backups() == ["large"]

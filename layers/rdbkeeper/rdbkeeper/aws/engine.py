@@ -210,7 +210,7 @@ def _worker_error(error: InvokeError, name: str) -> RdbkeeperError:
     return WorkerDied(
         f"The worker of `{name}` ended without an answer: {kind}.",
         hint="The log of the stack's function that copies legs tells more. If it repeats, look there for its memory "
-        "and duration, and give it more memory by the stack's parameter.",
+        "and duration, and raise the stack's parameter RunMemoryMegabytes.",
     )
 
 

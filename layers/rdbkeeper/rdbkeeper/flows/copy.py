@@ -161,7 +161,7 @@ class CopySteps:
             raise LegNeverEnds(
                 f"Copying {ticket.backup_id} from part {parts_done + 1} on began {attempts - 1} times and never ended.",
                 hint="The function is killed while it copies, for its memory or its time: look at both in the Lambda "
-                "console, and give it more memory by the stack's parameter.",
+                "console, and raise the stack's parameter RunMemoryMegabytes.",
             )
 
     def replace_fragments(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:

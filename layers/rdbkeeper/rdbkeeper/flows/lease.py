@@ -16,7 +16,7 @@ from rdbkeeper.domain.status import RunState
 from rdbkeeper.flows.run_context import RunContext, run_id_of
 from rdbkeeper.ports import Record
 
-# Clocks differ, and a call that an invocation has sent may reach its service a little later.
+# So many times the longest invocation: clocks differ, and what an invocation has sent arrives a little later.
 GRACE = 4 / 3
 # The run that held the lease is the last one, or close to it.
 RUNS_LOOKED_THROUGH = 20

@@ -54,6 +54,7 @@ class Legs:
 
     def copy(self, transfer: Transfer) -> Transfer:
         """Move every part of the transfer. Raises what stopped it, and CopyTooSlow when it would not end in time."""
+        seconds_before, moved_before = self.seconds, transfer.moved_bytes
         while not transfer.is_done:
             name = f"{self.ticket.copy_id} from part {transfer.parts_done + 1}"
             shares = share_out(transfer, self._count_workers(transfer))
@@ -61,7 +62,8 @@ class Legs:
                 transfer = self._copy_together(name, transfer, shares)
             else:
                 transfer = self._copy_alone(name, transfer)
-            check_speed(self.ticket.backup_id, transfer, self.seconds)
+            moved_bytes = transfer.moved_bytes - moved_before
+            check_speed(self.ticket.backup_id, transfer, moved_bytes, self.seconds - seconds_before)
         return transfer
 
     def make_time_to_publish(self) -> None:
@@ -135,19 +137,21 @@ class Legs:
             )
 
 
-def check_speed(backup_id: str, transfer: Transfer, seconds: float) -> None:
-    """Raise CopyTooSlow when, at the speed so far, a copy would not be whole before its run's time is over.
+def check_speed(backup_id: str, transfer: Transfer, moved_bytes: int, seconds: float) -> None:
+    """Raise CopyTooSlow when, at the speed of the last `seconds`, a copy would not be whole in its run's time.
 
     Each run would begin it anew, and none would end it.
     """
     if seconds < FAIR_MEASURE_S or transfer.is_done:
         return
-    needed_s = seconds * transfer.size_bytes / transfer.moved_bytes
+    left_bytes = transfer.size_bytes - transfer.moved_bytes
+    needed_s = seconds + left_bytes * seconds / max(1, moved_bytes)
     if needed_s > LONGEST_COPY_S:
         raise CopyTooSlow(
             f"Copying {backup_id}, {human_size(transfer.size_bytes)}, would take {human_duration(needed_s)} at the "
             f"speed of its first {human_duration(seconds)}; a run has {human_duration(LONGEST_COPY_S)} for it.",
-            hint="Raise the stack's parameter WorkersPerRule, its functions' memory, or the rule's bandwidth_mbps.",
+            hint="Raise the stack's parameters WorkersPerRule or RunMemoryMegabytes, and bandwidth_mbps if the rule "
+            "has a cap.",
         )
 
 
