@@ -12,6 +12,7 @@ from rdbkeeper.domain.errors import BackupBusy, BackupGone, CopyTooSlow, LegNeve
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import FileTransfer, Piece, Transfer, part_size_bytes, smallest_part_bytes
+from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.export import Export
 from rdbkeeper.flows.pace import Pace, lanes_under_cap, lasts_s
 from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
@@ -222,6 +223,8 @@ class CopySteps:
             self.context.runs.forget_attempts(rule.name, ticket.attempt)
         except RdbkeeperError as error:
             self.context.log(ticket).warning("TidyingLeft", f"The next run tidies up: {error}", reason=error.code)
+        except Exception as error:  # noqa: BLE001 - what became of the backup stands; a defect here must not end the run
+            report_defect(self.context.log(ticket), f"Tidying up after {ticket.backup_id}", error)
 
 
 def _uploads(transfer: Transfer) -> list[Upload]:
