@@ -420,3 +420,12 @@ def test_a_backup_that_its_rules_cap_would_never_let_through_fails_with_the_cap_
     assert world.outcomes() == {"one": "CopyTooSlow"}
     assert "bandwidth_mbps to 4 at least" in world.journal.text()
     assert world.vault.uploads == {}
+
+
+def test_what_was_completed_is_not_aborted(world: World) -> None:
+    world.add_backup("one")
+    aborted: list[object] = []
+    world.vault.abort_upload = aborted.append
+    world.run()
+    assert aborted == []
+    assert world.tables.runs.remembered_uploads("orders-nightly") == []

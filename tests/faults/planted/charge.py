@@ -130,7 +130,7 @@ IN_CHARGE = (
     PlantedBug(
         "completed uploads stay on record",
         Promise.NOTHING_LEFT,
-        Change(_COPY, "self._tidy_up(rule, ticket, _uploads(transfer))", "pass", _PUBLISHED),
+        Change(_COPY, "self._tidy_up(rule, ticket, _uploads(transfer), are_completed=True)", "pass", _PUBLISHED),
     ),
     PlantedBug(
         "uploads are not put on record",
@@ -140,12 +140,14 @@ IN_CHARGE = (
     PlantedBug(
         "uploads of a backup that failed stay open",
         Promise.NOTHING_LEFT,
-        Change(_COPY, "self._tidy_up(rule, ticket, _uploads(transfer) if transfer else [])", "pass"),
+        Change(
+            _COPY, "self._tidy_up(rule, ticket, _uploads(transfer) if transfer else [], are_completed=False)", "pass"
+        ),
     ),
     PlantedBug(
         "uploads of a run that must stop stay open",
         Promise.NOTHING_LEFT,
-        Change(_COPY, "self._tidy_up(rule, ticket, _uploads(transfer))", "pass", _ABANDONED),
+        Change(_COPY, "self._tidy_up(rule, ticket, _uploads(transfer), are_completed=False)", "pass", _ABANDONED),
     ),
     PlantedBug(
         "tidying that fails ends the run",

@@ -185,7 +185,7 @@ class CopySteps:
         files = complete_files(transfer, vault, self.context.log(ticket))
         self.context.renew_lease()
         manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")
-        self._tidy_up(rule, ticket, _uploads(transfer))
+        self._tidy_up(rule, ticket, _uploads(transfer), are_completed=True)
         outcome = Outcome(
             backup_id=ticket.backup_id,
             status=Status.COPIED,
@@ -202,7 +202,7 @@ class CopySteps:
 
     def give_up(self, rule: Rule, ticket: Ticket, transfer: Transfer | None, error: RdbkeeperError) -> Record:
         """Turn a failure into this backup's outcome; its uploads are given up, so that nothing is left open."""
-        self._tidy_up(rule, ticket, _uploads(transfer) if transfer else [])
+        self._tidy_up(rule, ticket, _uploads(transfer) if transfer else [], are_completed=False)
         status = Status.POSTPONED if isinstance(error, BackupBusy) else Status.FAILED
         outcome = Outcome(ticket.backup_id, status, error.code, str(error), copy_id=ticket.copy_id)
         self.context.log_outcome(outcome)
@@ -211,13 +211,16 @@ class CopySteps:
     def abandon(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:
         """Give up this run's own uploads when it may write nothing more; nobody else can be using them."""
         self.context.log(ticket).warning("TransferAbandoned", f"The transfer of {ticket.backup_id} is abandoned.")
-        self._tidy_up(rule, ticket, _uploads(transfer))
+        self._tidy_up(rule, ticket, _uploads(transfer), are_completed=False)
         return {}
 
-    def _tidy_up(self, rule: Rule, ticket: Ticket, uploads: Sequence[Upload]) -> None:
+    def _tidy_up(self, rule: Rule, ticket: Ticket, uploads: Sequence[Upload], *, are_completed: bool) -> None:
         """Leave nothing open and nothing on record; what cannot be done now is the next run's, and no failure."""
         try:
-            self.context.give_up_uploads(rule, uploads)
+            if are_completed:
+                self.context.runs.forget_uploads(rule.name, uploads)
+            else:
+                self.context.give_up_uploads(rule, uploads)
             # A request whose answer was lost is sent twice, and opens an upload that nobody knows.
             self._give_up_other_uploads(rule, ticket, uploads)
             self.context.runs.forget_attempts(rule.name, ticket.attempt)
