@@ -26,6 +26,7 @@ ATTEMPTS = 5  # at one step, as the real engine makes them
 RETRY_S = (2.0, 8.0, 32.0, 60.0)
 LONGEST_EXECUTION_S = 3 * 3600.0  # 24 hours in truth, which only makes waiting for a service that is away longer
 REPLAY_AFTER_S = 1.0
+MOST_OPERATIONS = 3_000  # "Lambda quotas"
 
 
 class Suspended(BaseException):
@@ -182,6 +183,8 @@ class SimulatedEngine:
         self._position += 1
         self._operations += operations
         self._written_bytes += size_bytes
+        if self._operations > MOST_OPERATIONS:
+            raise Violation("an execution needs more operations than the service lets it have")
         return record
 
     def _attempt(self, name: str, do: Callable[[], Record | None], suspend_s: float | None) -> Record:

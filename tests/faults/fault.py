@@ -11,7 +11,7 @@ class Kind(StrEnum):
     """What happens at one call."""
 
     # The service, before it has done anything or after it has done it all. One `unavailable` stands for throttling,
-    # an answer of 5xx and a time-out: the adapters make the same error of them.
+    # an answer of 5xx, a time-out and a part that was damaged on its way: the adapters make the same error of them.
     UNAVAILABLE = "unavailable"
     UNAVAILABLE_LONG = "unavailable for a while"
     ANSWER_LOST = "answer lost"
@@ -28,6 +28,7 @@ class Kind(StrEnum):
     # Answers of their own
     DONE_BUT_GONE = "done, answered as gone"
     DONE_BUT_EXISTS = "done, answered as existing"
+    UPLOAD_GONE = "the upload is gone, and nothing was done"
     CONFLICT = "another write is going"
     DAMAGED_ON_THE_WAY = "its sum does not agree"
     BUSY = "the provider is busy with the backup"
@@ -130,8 +131,13 @@ _ANY_STREAM = (
     Kind.SLOW_STREAM,
 )
 _OF_THEIR_OWN = {
-    "vault.complete_upload": (Kind.DONE_BUT_GONE, Kind.DONE_BUT_EXISTS, Kind.CONFLICT, Kind.DAMAGED_ON_THE_WAY),
-    "vault.put_part": (Kind.DAMAGED_ON_THE_WAY,),
+    "vault.complete_upload": (
+        Kind.DONE_BUT_GONE,
+        Kind.DONE_BUT_EXISTS,
+        Kind.UPLOAD_GONE,
+        Kind.CONFLICT,
+        Kind.DAMAGED_ON_THE_WAY,
+    ),
     "vault.create_object": (Kind.DAMAGED_ON_THE_WAY,),
     "source.request_export": (Kind.BUSY, Kind.GONE),
     "source.find_staged_files": (Kind.BUSY, Kind.GONE, Kind.NOT_YET),
@@ -160,6 +166,7 @@ PASSING = frozenset(
         Kind.DONE_BUT_GONE,
         Kind.DONE_BUT_EXISTS,
         Kind.NOT_YET,
+        Kind.CONFLICT,
         Kind.RESET_FIRST,
         Kind.RESET_MIDWAY,
         Kind.RESET_LAST,
@@ -183,7 +190,7 @@ OF_ONE_BACKUP = frozenset(
         Kind.DENIED,
         Kind.REFUSED,
         Kind.DEFECT,
-        Kind.CONFLICT,
+        Kind.UPLOAD_GONE,
         Kind.DAMAGED_ON_THE_WAY,
         Kind.BUSY,
         Kind.GONE,

@@ -61,7 +61,8 @@ _REFUSED: dict[str, type[RdbkeeperError]] = {
     "executions": FleetRefused,
 }
 _ANSWERS: dict[Kind, type[RdbkeeperError]] = {
-    Kind.CONFLICT: UploadGone,
+    Kind.UPLOAD_GONE: UploadGone,
+    Kind.CONFLICT: VaultUnavailable,
     Kind.DAMAGED_ON_THE_WAY: StoreMismatch,
     Kind.BUSY: BackupBusy,
     Kind.GONE: BackupGone,

@@ -8,13 +8,16 @@ from datetime import timedelta
 from functools import cache
 
 from rdbkeeper.domain.backup import BackupState
+from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.status import RunReport, RunState
+from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.ports import Upload
 from tests.fakes.rdb_files import flip_bit, rdb_file
-from tests.faults.world import DAY_S, World
+from tests.faults.world import DAY_S, PART_BYTES, World
 
 SCENARIOS: dict[str, Callable[[], World]] = {}
+_SPREADING = CopySettings(part_size_bytes=PART_BYTES, lanes=1, spread_from_bytes=200, workers=3)
 
 
 @dataclass(frozen=True)
@@ -72,23 +75,25 @@ def one_damaged_among_good_ones() -> World:
 @_scenario
 def files_without_a_sum() -> World:
     world = _world()
-    world.add_backup("plain", 0, {"0001": _file(80, 1, checksum=False), "0002": _file(70, 2)})
-    world.add_backup("good", 1, {"0001": _file(60, 3)})
+    world.add_backup("plain", 0, {"0001": _file(80, 1, checksum=False), "0002": _file(60, 2)})
     return world
 
 
 @_scenario
 def whole_data_without_a_manifest() -> World:
     world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(150, 1), "0002": _file(60, 2)})
-    world.the_vault.objects[f"redis/orders/{true.backup.copy_id}/0001.rdb"] = true.files["0001"]
+    true = world.add_backup("one", 0, {"0001": _file(100, 1), "0002": _file(60, 2), "0003": _file(40, 3)})
+    place = f"redis/orders/{true.backup.copy_id}"
+    world.the_vault.objects[f"{place}/0001.rdb"] = true.files["0001"]
+    world.the_vault.objects[f"{place}/0002.rdb"] = true.files["0002"]
+    world.the_vault.without_sum.add(f"{place}/0002.rdb")  # of what others wrote, the store keeps no sum
     return world
 
 
 @_scenario
 def fragments_that_are_not_whole() -> World:
     world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(130, 1), "0002": _file(90, 2), "0003": _file(40, 3)})
+    true = world.add_backup("one", 0, {"0001": _file(100, 1), "0002": _file(60, 2)})
     place = f"redis/orders/{true.backup.copy_id}"
     world.the_vault.objects[f"{place}/0001.rdb"] = flip_bit(true.files["0001"], 70)
     world.the_vault.objects[f"{place}/0002.rdb"] = true.files["0002"][:-1]
@@ -96,28 +101,20 @@ def fragments_that_are_not_whole() -> World:
 
 
 @_scenario
-def data_of_which_the_store_keeps_no_sum() -> World:
-    world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(100, 1)})
-    key = f"redis/orders/{true.backup.copy_id}/0001.rdb"
-    world.the_vault.objects[key] = true.files["0001"]
-    world.the_vault.without_sum.add(key)
-    return world
-
-
-@_scenario
 def spread_over_workers() -> World:
     world = _world()
-    world.copying = world.copying.__class__(part_size_bytes=64, lanes=1, spread_from_bytes=200, workers=3)
-    world.add_backup("large", 0, {"0001": _file(330, 1), "0002": _file(120, 2)})
-    world.add_backup("small", 1, {"0001": _file(60, 3)})
+    world.copying = _SPREADING
+    world.add_backup("large", 0, {"0001": _file(200, 1), "0002": _file(60, 2)})
+    world.add_backup("small", 1, {"0001": _file(40, 3)})
     return world
 
 
 @_scenario
 def no_worker_can_be_reached() -> World:
-    world = spread_over_workers()
+    world = _world()
+    world.copying = _SPREADING
     world.without_workers = True
+    world.add_backup("large", 0, {"0001": _file(210, 1)})
     return world
 
 
@@ -126,15 +123,15 @@ def many_legs() -> World:
     world = _world()
     world.seconds_per_invocation = 1.0  # every leg is over after its first part
     world.seconds_per_read = 6.0
-    world.add_backup("one", 0, {"0001": _file(250, 1), "0002": _file(60, 2)})
+    world.add_backup("one", 0, {"0001": _file(130, 1), "0002": _file(60, 2)})
     return world
 
 
 @_scenario
 def hand_over_to_successors() -> World:
     world = _world()
-    world.operations_weigh = 170
-    for number in range(3):
+    world.operations_weigh = 250  # a run has room for one backup
+    for number in range(2):
         world.add_backup(f"b{number}", number, {"0001": _file(40 + number, number)})
     return world
 
@@ -143,16 +140,16 @@ def hand_over_to_successors() -> World:
 def a_paused_rule_run_by_hand() -> World:
     world = _world()
     world.request = RunRequest(on_request=True)
-    world.add_backup("one", 0, {"0001": _file(70, 1)})
-    world.add_backup("two", 1, {"0001": _file(71, 2)})
+    world.edit("nightly", state=RuleState.PAUSED)
+    world.add_backup("one", 0, {"0001": _file(60, 1)})
     return world
 
 
 @_scenario
 def exports_that_take_their_time() -> World:
     world = _world()
-    world.the_source.looks_until_ready = 3
-    world.the_source.slow["slowest"] = 9
+    world.the_source.looks_until_ready = 2
+    world.the_source.slow["slowest"] = 4
     world.add_backup("slowest", 0, {"0001": _file(60, 1)})
     world.add_backup("slow", 1, {"0001": _file(61, 2)})
     return world
@@ -162,7 +159,7 @@ def exports_that_take_their_time() -> World:
 def an_export_that_never_ends() -> World:
     world = _world()
     world.the_source.stuck.add("stuck")
-    world.export_timeout = timedelta(minutes=15)
+    world.export_timeout = timedelta(minutes=12)  # longer than the patience with the oldest
     world.add_backup("stuck", 0, {"0001": _file(60, 1)})
     world.add_backup("good", 1, {"0001": _file(61, 2)})
     return world
@@ -181,7 +178,7 @@ def backups_in_other_states() -> World:
 def a_bandwidth_cap() -> World:
     world = World()
     world.add_rule(bandwidth_mbps=1)
-    world.add_backup("one", 0, {"0001": _file(200, 1)})
+    world.add_backup("one", 0, {"0001": _file(100, 1)})
     return world
 
 
@@ -197,12 +194,11 @@ def two_rules() -> World:
 @_scenario
 def after_a_run_that_was_killed() -> World:
     world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(150, 1)})
-    world.add_backup("two", 1, {"0001": _file(60, 2)})
+    true = world.add_backup("one", 0, {"0001": _file(100, 1)})
     killed = world.fire("nightly")
     world.clock.advance(60)
     killed.end("STOPPED")
-    world.clock.advance(600)  # its last invocation may still live for a while
+    world.clock.advance(780)  # its last invocation may still live for a while
     world.tables.leases["nightly"] = killed.arn
     started_at = world.clock.now().replace(microsecond=0)
     world.tables.runs.record_run("nightly", RunReport(killed.arn.rsplit("/", 1)[-1], started_at, RunState.GOING))

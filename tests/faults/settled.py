@@ -16,7 +16,8 @@ from tests.faults.world import World
 def find_copyable(world: World, rule: Rule) -> set[str]:
     """The ids of the copies that a run of the rule can make or find now."""
     instance = world.the_source.find_instance(rule.instance)
-    if rule.state is not RuleState.ACTIVE or instance is None or not instance.available:
+    is_run = rule.state is RuleState.ACTIVE or (rule.state is RuleState.PAUSED and world.request.on_request)
+    if not is_run or instance is None or not instance.available:
         return set()
     stuck = world.the_source.stuck
     return {

@@ -37,9 +37,6 @@ EVENTS = (
     "worker died",
 )
 
-# Too rare to be expected of some hundred seeds.
-RARE = ("NotHandedOver", "RunPostponed", "ShareFailed", "worker died", "AnswerLost")
-
 
 def find_never(counts: Counter[str]) -> list[str]:
     """What never happened of what should, every kind of fault included."""

@@ -1,64 +1,50 @@
-"""A share of the harness in every test run; `make faults` runs all of it."""
+"""The harness itself, and all that it tries; `make faults` plants bugs as well."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from rdbkeeper.domain.errors import RdbkeeperError
-from tests.faults.__main__ import summary_line
+from tests.faults.__main__ import describe, summary_line
 from tests.faults.execution import Execution
 from tests.faults.fault import Fault, Kind
-from tests.faults.found import SCHEDULES, SEEDS
 from tests.faults.oracles import Violation
-from tests.faults.pairs import sample_pairs
 from tests.faults.process import Process, ProcessDied
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.simulation import play_seed
-from tests.faults.single import Found, Schedule, play, single_faults
-from tests.faults.sometimes import RARE, find_never
+from tests.faults.single import Found, Schedule, calls_of
 from tests.faults.world import World
 
-A_SHARE = 23  # each so many-th of the single faults: a prime, so that no kind falls through
-SOME_PAIRS = 100
-SOME_SEEDS = 400
+TIERS = ("found", "single", "pairs", "seeds", "stories")
+LEAST_TRIED = {"single": 12_000, "pairs": 2_000, "seeds": 20_000}
+LONGEST_S = 900
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.token)
-def test_a_schedule_that_failed_once_holds(schedule: Schedule) -> None:
-    play(schedule)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_seed_that_failed_once_holds(seed: int) -> None:
-    play_seed(seed)
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_each_scenario_holds_when_nothing_fails_and_when_something_does(scenario: str) -> None:
-    play(Schedule(scenario, ()))
-    for at, schedule in enumerate(single_faults(scenario)):
-        if at % A_SHARE == 0:
-            play(schedule)
-
-
-def test_pairs_of_faults_hold() -> None:
-    for schedule in sample_pairs(SOME_PAIRS, seed=1):
-        play(schedule)
+@pytest.fixture(scope="module")
+def told() -> str:
+    """What the command tells of its default form, run once for all tests here; `make faults` plants bugs as well."""
+    if os.environ.get("FAULTS_RUN_APART"):
+        pytest.skip("FAULTS_RUN_APART is set: `make faults` tries all of this in the same run")
+    return _run("--without-bugs").stdout
 
 
 @pytest.mark.slow
-def test_seeds_hold_and_all_that_should_happen_does_now_and_then() -> None:
-    counts: Counter[str] = Counter()
-    for seed in range(SOME_SEEDS):
-        counts.update(play_seed(seed).counts)
-    never = {what for what in find_never(counts) if not what.startswith("fault: ")}
-    assert never <= set(RARE)
+@pytest.mark.parametrize("tier", TIERS)
+def test_all_promises_hold_in_each_tier(told: str, tier: str) -> None:
+    line = next(line for line in told.splitlines() if line.startswith(f"{tier}: "))
+    tried, violations = (int(word) for word in line.split() if word.isdigit())
+    assert violations == 0, told
+    assert tried >= LEAST_TRIED.get(tier, 1)
+
+
+@pytest.mark.slow
+def test_all_that_should_happen_does_now_and_then(told: str) -> None:
+    assert "NEVER HAPPENED" not in told
 
 
 @pytest.mark.parametrize("seed", [3, 14, 159])
@@ -70,16 +56,8 @@ def test_a_seed_tells_the_same_story_twice(seed: int) -> None:
 
 
 def test_a_seed_tells_the_same_story_whatever_the_order_of_sets() -> None:
-    told = [
-        subprocess.run(
-            [sys.executable, "-m", "tests.faults", "--seed", "26"],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    ]
+    told = [_run("--seed", "26", PYTHONHASHSEED=hash_seed).stdout for hash_seed in ("1", "2")]
+    assert len(told[0].splitlines()) > 20
     assert told[0] == told[1]
 
 
@@ -157,10 +135,40 @@ def test_the_last_line_says_how_much_was_tried() -> None:
     )
 
 
+def test_a_violation_is_told_with_its_scenario_and_the_calls_that_were_befallen() -> None:
+    told = describe("--schedule one_small_backup:vault.put_part:DENIED:999:OUTAGE")
+    at = 1 + calls_of("one_small_backup").index("vault.put_part")
+    assert told.startswith(f"one_small_backup, at its call {at} vault.put_part: denied once, at its call 999 ")
+    assert describe("--seed 12") == "seed 12"
+
+
+def test_a_place_that_a_scenario_has_not_is_not_passed_over() -> None:
+    with pytest.raises(LookupError, match=r"has 1 calls vault\.put_part"):
+        Schedule.parse("one_small_backup:vault.put_part*2:DENIED")
+
+
+def test_a_schedule_is_told_step_by_step() -> None:
+    ended = _run("--schedule", "one_small_backup:vault.put_part:DENIED")
+    assert "!! denied once" in ended.stdout and ended.stdout.endswith("everything held\n")
+    assert ended.returncode == 0
+
+
 def test_a_schedule_is_told_in_one_word_and_read_from_it() -> None:
     schedule = Schedule("one_small_backup", (Fault(3, Kind.DENIED), Fault(9, Kind.CRASH_AFTER)))
     assert schedule.token == "one_small_backup:3:DENIED:9:CRASH_AFTER"
     assert Schedule.parse(schedule.token) == schedule
+
+
+def _run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command with these options, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.faults", *options],
+        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
 
 
 def _process() -> tuple[World, Process]:

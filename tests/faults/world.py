@@ -235,7 +235,7 @@ class SimulatedExecutions:
         return self.all[arn]
 
     def going(self) -> list[Execution]:
-        return [execution for execution in self.all.values() if execution.is_going]
+        return [execution for execution in self.all.values() if execution.ended_at is None]
 
     # The port
 

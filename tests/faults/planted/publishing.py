@@ -109,7 +109,7 @@ PUBLISHING = (
         "an upload that is gone counts as done without a look",
         Promise.MANIFEST_LAST,
         Change(_PUBLISH, "if vault.find_object(file.key) is None:", "if not file.key:"),
-        Hint("one_small_backup", (Kind.CONFLICT,)),
+        Hint("one_small_backup", (Kind.UPLOAD_GONE,)),
         also=_NOT_STORED,
     ),
     PlantedBug(
