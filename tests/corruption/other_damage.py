@@ -41,6 +41,9 @@ class Damage:
     server: Server
 
 
+END_MARKER = 0xFF
+
+
 def with_version(data: bytes, number: int) -> bytes:
     """The same file with another format version in its header; the sum is left as it is."""
     magic = b"VALKEY%03d" if data.startswith(b"VALKEY") else b"REDIS%04d"
@@ -66,6 +69,11 @@ def zero_sum(data: bytes) -> bytes:
 def of_old_format(data: bytes) -> bytes:
     """The same file in format 4, the last without a CRC64."""
     return b"REDIS0004" + data[9:-8]
+
+
+def cut(data: bytes, marker_from_end: int) -> bytes:
+    """The file cut by a byte, or by more where chance has put what looks like an end marker where one should stand."""
+    return next(data[:-count] for count in range(1, 99) if data[:-count][-marker_from_end] != END_MARKER)
 
 
 def _noise(size_bytes: int) -> bytes:
@@ -111,7 +119,7 @@ _OTHER_VERSIONS = [
         unchecked_format("REDIS0004"),
         Server.LOADS_OTHER_DATA,
     ),
-    Damage("an old format, cut", lambda data: of_old_format(data)[:-1], "EndMarkerMissing", Server.REFUSES),
+    Damage("an old format, cut", lambda data: cut(of_old_format(data), 1), "EndMarkerMissing", Server.REFUSES),
     Damage(
         "an old format before a CRC",
         lambda data: b"REDIS0004" + data[9:],
@@ -127,7 +135,7 @@ _SUMS = [
         UNCHECKED_ZERO,
         Server.LOADS_OTHER_DATA,
     ),
-    Damage("a zeroed sum, cut", lambda data: zero_sum(data)[:-1], "EndMarkerMissing", Server.REFUSES),
+    Damage("a zeroed sum, cut", lambda data: cut(zero_sum(data), 9), "EndMarkerMissing", Server.REFUSES),
     Damage("a zeroed end marker and sum", lambda data: data[:-9] + bytes(9), "EndMarkerMissing", Server.REFUSES),
     Damage(
         "cut where its data look like an end without a sum",
