@@ -90,11 +90,6 @@ MOVING = (
         ),
     ),
     PlantedBug(
-        "the last part of a share is given to nobody",
-        Promise.IN_TURN,
-        Change("domain/shares.py", "if cut < piece.last_part:", "if cut < piece.last_part - 1:"),
-    ),
-    PlantedBug(
         "two shares hold the same part",
         Promise.IN_TURN,
         Change(
