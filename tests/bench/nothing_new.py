@@ -15,7 +15,7 @@ from statistics import median
 from rdbkeeper.aws.executions import DurableExecutions
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
-from rdbkeeper.domain.copy import Level, manifest_key
+from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.entry.settings import StoreSettings

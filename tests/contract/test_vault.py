@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from botocore.config import Config
 
-from rdbkeeper.domain.copy import CatalogEntry, Level, manifest_key
+from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.errors import ObjectExists, StoreMismatch, UploadGone, VaultRefused, VaultUnavailable
 from rdbkeeper.ports import Part, StoredObject, Upload, Vault
 from rdbkeeper.rdb.checksum import crc64_nvme
@@ -173,7 +173,8 @@ def test_the_catalog_is_read_from_the_names_of_the_manifests(vault: Vault) -> No
         vault.create_object(manifest_key("p/orders/", copy_id, level), b"{}", "application/json")
     vault.create_object("p/orders/manifests/readme.txt", b"?", "text/plain")
     vault.create_object("p/orders2/manifests/x.verified.json", b"{}", "application/json")
-    assert vault.catalog("p/orders/") == [CatalogEntry(copy_id, level) for copy_id, level in copies]
+    entries = vault.catalog("p/orders/").entries
+    assert [(entry.copy_id, entry.level) for entry in entries] == copies
 
 
 def test_a_catalog_of_several_pages_is_whole(cloud: LocalCloud) -> None:
@@ -184,7 +185,7 @@ def test_a_catalog_of_several_pages_is_whole(cloud: LocalCloud) -> None:
     names = [f"20261122T021500Z-backup-{n}" for n in range(5)]
     for name in names:
         vault.create_object(manifest_key("p/", name, Level.VERIFIED), b"{}", "application/json")
-    assert [entry.copy_id for entry in vault.catalog("p/")] == names
+    assert [entry.copy_id for entry in vault.catalog("p/").entries] == names
 
 
 def _two_a_page(params: dict[str, object], **_: object) -> dict[str, object]:

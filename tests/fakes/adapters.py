@@ -4,19 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rdbkeeper.domain.errors import VaultError, VaultNotFound
+from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.ports import ProbeFindings
 from tests.fakes.source import MemorySource
 from tests.fakes.vault import MemoryVault
 
 
 @dataclass
 class MemoryAdapters:
+    """`the_vault` is the default one; `others` are the rest, by name; `probes` what probing each meets."""
+
     the_source: MemorySource = field(default_factory=MemorySource)
     the_vault: MemoryVault = field(default_factory=MemoryVault)
+    others: dict[str, MemoryVault] = field(default_factory=dict)
+    probes: dict[str, VaultError | ProbeFindings] = field(default_factory=dict)
+    probed: list[tuple[str, bool]] = field(default_factory=list)
 
     def source(self, provider: str) -> MemorySource:
         assert provider == "elasticache"
         return self.the_source
 
     def vault(self, name: str) -> MemoryVault:
-        assert name == "default"
-        return self.the_vault
+        if name == "default":
+            return self.the_vault
+        if name not in self.others:
+            raise VaultNotFound(f"There is no vault {name}.", field="vault")
+        return self.others[name]
+
+    def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
+        self.probed.append((binding.name, closely))
+        found = self.probes.get(binding.name)
+        if isinstance(found, VaultError):
+            raise found
+        if found is not None:
+            return found
+        vault = self.the_vault if binding.name == "default" else self.others.setdefault(binding.name, MemoryVault())
+        return ProbeFindings(binding.region or "eu-west-1", vault.capabilities if closely else None)

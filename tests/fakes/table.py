@@ -13,6 +13,7 @@ from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
+from rdbkeeper.domain.vault import DEFAULT_VAULT, ProbeReport, VaultBinding
 from rdbkeeper.ports import Clock, Record, RulesPage, RunsPage, Upload
 from tests.fakes.clock import FakeClock
 
@@ -40,10 +41,20 @@ class MemoryTables:
     sent: dict[str, dict[str, ScheduleSent]] = field(default_factory=dict)
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     histories: dict[str, dict[str, str]] = field(default_factory=dict)
+    check_times: dict[str, dict[str, datetime]] = field(default_factory=dict)
+    vault_records: dict[str, str] = field(default_factory=dict)
+    probe_records: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.vaults = MemoryVaultTable(self)
         self.rules = MemoryRuleTable(self)
         self.runs = MemoryRunTable(self)
+
+    def take_place(self, registry_revision: int) -> None:
+        """Let the registry's revision grow, if nothing was registered since the one given."""
+        if registry_revision != self.registry_revision:
+            raise RuleBusy("Another rule took its place at the same moment.")
+        self.registry_revision += 1
 
 
 class MemoryRuleTable:
@@ -99,6 +110,7 @@ class MemoryRuleTable:
             tables.leases,
             tables.uploads,
             tables.histories,
+            tables.check_times,
             tables.status_records,
             tables.sent,
             tables.rule_records,
@@ -151,14 +163,12 @@ class MemoryRuleTable:
         else:
             self._tables.sent.pop(rule, None)
 
+    def _take_place(self, registry_revision: int) -> None:
+        self._tables.take_place(registry_revision)
+
     def _is_there(self, rule: Rule) -> bool:
         """True when the very same rule is there: then the request is one whose answer was lost."""
         return self._tables.rule_records.get(rule.name) == json.dumps(rule.as_record())
-
-    def _take_place(self, registry_revision: int) -> None:
-        if registry_revision != self._tables.registry_revision:
-            raise RuleBusy("Another rule took its place at the same moment.")
-        self._tables.registry_revision += 1
 
     def _put(self, rule: Rule) -> None:
         self._tables.rule_records[rule.name] = json.dumps(rule.as_record())
@@ -229,3 +239,72 @@ class MemoryRunTable:
         for of_rule, transfer in list(self._tables.attempts):
             if of_rule == rule:
                 self.forget_attempts(rule, transfer)
+
+    def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
+        self._tables.check_times.setdefault(rule, {})[copy_id] = checked_at
+
+    def checks(self, rule: str) -> dict[str, datetime]:
+        return dict(self._tables.check_times.get(rule, {}))
+
+    def forget_checks(self, rule: str, copy_ids: Sequence[str]) -> None:
+        for copy_id in copy_ids:
+            self._tables.check_times.get(rule, {}).pop(copy_id, None)
+
+
+class MemoryVaultTable:
+    """The default vault is `the-default-bucket` until it is replaced."""
+
+    def __init__(self, tables: MemoryTables) -> None:
+        self._tables = tables
+        self._default = VaultBinding(DEFAULT_VAULT, "the-default-bucket", tables.clock.now(), region="eu-west-1")
+
+    def find_vault(self, name: str) -> VaultBinding | None:
+        record = self._tables.vault_records.get(name)
+        if record is not None:
+            return VaultBinding.from_record(json.loads(record))
+        return self._default if name == DEFAULT_VAULT else None
+
+    def vaults(self) -> list[VaultBinding]:
+        names = sorted({DEFAULT_VAULT, *self._tables.vault_records})
+        return [binding for name in names if (binding := self.find_vault(name)) is not None]
+
+    def create_vault(self, binding: VaultBinding, registry_revision: int) -> None:
+        there = self.find_vault(binding.name)
+        if there == binding:
+            return
+        if there is not None:
+            raise NameTaken(f"There is a vault {binding.name} already.", field="name")
+        self._tables.take_place(registry_revision)
+        self._put(binding)
+
+    def replace_vault(self, binding: VaultBinding, revision: int) -> None:
+        there = self.find_vault(binding.name)
+        if there == binding:
+            return
+        if there is None or there.revision != revision:
+            raise RuleBusy(f"The vault {binding.name} was changed by somebody else at the same moment.")
+        self._put(binding)
+
+    def remove_vault(self, name: str, revision: int, registry_revision: int) -> None:
+        there = self.find_vault(name)
+        if there is None:
+            return
+        if there.revision != revision:
+            raise RuleBusy(f"The vault {name} was changed by somebody else at the same moment.")
+        self._tables.take_place(registry_revision)
+        self._tables.vault_records.pop(name, None)
+        self._tables.probe_records.pop(name, None)
+
+    def record_probe(self, name: str, report: ProbeReport) -> None:
+        self._tables.probe_records[name] = json.dumps(report.as_record())
+
+    def find_probe(self, name: str) -> ProbeReport | None:
+        record = self._tables.probe_records.get(name)
+        return ProbeReport.from_record(json.loads(record)) if record else None
+
+    def probes(self) -> dict[str, ProbeReport]:
+        found = {name: self.find_probe(name) for name in sorted(self._tables.probe_records)}
+        return {name: report for name, report in found.items() if report is not None}
+
+    def _put(self, binding: VaultBinding) -> None:
+        self._tables.vault_records[binding.name] = json.dumps(binding.as_record())

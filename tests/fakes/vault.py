@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from rdbkeeper.domain.copy import CatalogEntry, find_catalog_entry, manifests_prefix
+from rdbkeeper.domain.catalog import Catalog, FoundObject, begin_of_marks, read_catalog
 from rdbkeeper.domain.errors import (
     ObjectExists,
     RdbkeeperError,
@@ -16,8 +17,10 @@ from rdbkeeper.domain.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from rdbkeeper.ports import Part, StoredObject, Upload
+from rdbkeeper.domain.vault import Capabilities
+from rdbkeeper.ports import Clock, Lock, Part, StoredObject, Upload
 from rdbkeeper.rdb.checksum import crc64_nvme
+from tests.fakes.clock import FakeClock
 from tests.fakes.source import BytesStream
 
 SMALLEST_PART_BYTES = 5 << 20
@@ -27,7 +30,13 @@ SMALLEST_PART_BYTES = 5 << 20
 class MemoryVault:
     """`failing` maps a method's name to errors that its next calls raise, one each; `lost` to answers that get lost."""
 
+    clock: Clock = field(default_factory=FakeClock)
     objects: dict[str, bytes] = field(default_factory=dict)
+    written_at: dict[str, datetime] = field(default_factory=dict)
+    locks: dict[str, Lock] = field(default_factory=dict)
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    lock_days: int = 0
+    opened_at: dict[str, datetime] = field(default_factory=dict)
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
     failing: dict[str, list[RdbkeeperError]] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
@@ -37,11 +46,28 @@ class MemoryVault:
     smallest_part_bytes: int = SMALLEST_PART_BYTES
     _next_upload: int = 0
 
-    def catalog(self, path: str) -> list[CatalogEntry]:
+    def catalog(self, path: str) -> Catalog:
         self._fail("catalog")
-        keys = sorted(key for key in self.objects if key.startswith(manifests_prefix(path)))
-        entries = (find_catalog_entry(path, key) for key in keys)
-        return [entry for entry in entries if entry is not None]
+        return read_catalog(path, [found for found in self._list(path) if found.key > begin_of_marks(path)])
+
+    def folders(self, prefix: str) -> list[str]:
+        self._fail("folders")
+        below = (key.removeprefix(prefix) for key in self.objects if key.startswith(prefix))
+        return sorted({f"{prefix}{name.partition('/')[0]}/" for name in below if "/" in name})
+
+    def find_objects(self, prefix: str) -> list[FoundObject]:
+        self._fail("find_objects")
+        return self._list(prefix)
+
+    def _list(self, prefix: str) -> list[FoundObject]:
+        keys = sorted(key for key in self.objects if key.startswith(prefix))
+        return [
+            FoundObject(key, len(self.objects[key]), _etag(self.objects[key]), self._written_at(key)) for key in keys
+        ]
+
+    def _written_at(self, key: str) -> datetime:
+        # What a test put there by itself was written when somebody first looks.
+        return self.written_at.setdefault(key, self.clock.now())
 
     def find_object(self, key: str) -> StoredObject | None:
         self._fail("find_object")
@@ -66,15 +92,26 @@ class MemoryVault:
         if key in self.objects:
             raise ObjectExists(f"Creating {key} failed: it exists.")
         self.objects[key] = bytes(body)
+        self.written_at[key] = self.clock.now()
 
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        return [Upload(key, upload_id) for upload_id, (key, _) in self.uploads.items() if key.startswith(prefix)]
+    def find_uploads(self, prefix: str, opened_before: datetime | None = None) -> list[Upload]:
+        if not self.capabilities.lists_uploads:
+            return []
+        return [
+            Upload(key, upload_id)
+            for upload_id, (key, _) in self.uploads.items()
+            if key.startswith(prefix) and (opened_before is None or self._opened_at(upload_id) < opened_before)
+        ]
+
+    def _opened_at(self, upload_id: str) -> datetime:
+        return self.opened_at.setdefault(upload_id, self.clock.now())
 
     def open_upload(self, key: str) -> Upload:
         self._fail("open_upload")
         self._next_upload += 1
         upload_id = f"upload-{self._next_upload}"
         self.uploads[upload_id] = (key, {})
+        self.opened_at[upload_id] = self.clock.now()
         return Upload(key, upload_id)
 
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
@@ -100,6 +137,7 @@ class MemoryVault:
         if len(data) != size_bytes or crc64_nvme(data) != crc64nvme:
             raise StoreMismatch(f"Completing {upload.key} failed: length or sum does not agree.")
         self.objects[upload.key] = data
+        self.written_at[upload.key] = self.clock.now()
         del self.uploads[upload.upload_id]
         self._fail("complete_upload after its effect")
 
@@ -115,8 +153,22 @@ class MemoryVault:
         if _etag(data) != etag:
             raise StoreMismatch(f"Removing {key} failed: it is another one now.")
         del self.objects[key]
+        self.written_at.pop(key, None)
+        self.locks.pop(key, None)
         self.without_sum.discard(key)
         self.removed.append(key)
+
+    def find_lock(self, key: str) -> Lock | None:
+        self._fail("find_lock")
+        return self.locks.get(key) if self.capabilities.locks else None
+
+    def lock_object(self, key: str, until: datetime) -> None:
+        self._fail("lock_object")
+        if key not in self.objects or not self.capabilities.locks:
+            raise VaultRefused(f"Locking {key} failed: there is none, or its bucket has no Object Lock.")
+        there = self.locks.get(key, Lock())
+        if there.until is None or there.until < until:
+            self.locks[key] = Lock(until, there.is_legal_hold)
 
     def _parts(self, upload: Upload) -> dict[int, bytes]:
         key, parts = self.uploads.get(upload.upload_id, ("", {}))

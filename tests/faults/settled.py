@@ -34,7 +34,7 @@ def find_missing(world: World) -> set[str]:
     """The copies that could be there and are not, of every rule."""
     missing = set()
     for rule in world.tables.rules.rules():
-        there = {entry.copy_id for entry in world.the_vault.catalog(rule.place.path)}
+        there = {entry.copy_id for entry in world.the_vault.catalog(rule.place.path).entries}
         missing |= find_copyable(world, rule) - there
     return missing
 
@@ -139,7 +139,7 @@ def _check_rule(world: World, rule: Rule) -> None:
     for text in tables.histories.get(rule.name, {}).values():
         report = json.loads(text)
         oracles.check(report["state"] != "going", f"the run {report['run']} is told to be going and is over")
-    copies = {entry.copy_id for entry in world.the_vault.catalog(rule.place.path)}
+    copies = {entry.copy_id for entry in world.the_vault.catalog(rule.place.path).entries}
     copyable = find_copyable(world, rule)
     for key in world.the_vault.objects:
         if key.endswith(".rdb") and key.startswith(rule.place.path):

@@ -70,7 +70,7 @@ class World:
         self.clock = FakeClock()
         self.tables = MemoryTables(self.clock)
         self.the_source = MemorySource()
-        self.the_vault = MemoryVault(smallest_part_bytes=PART_BYTES)
+        self.the_vault = MemoryVault(clock=self.clock, smallest_part_bytes=PART_BYTES)
         self.executions = SimulatedExecutions(self)
         self.injector = Injector(self)
         self.oracles = Oracles(self)

@@ -68,6 +68,7 @@ class Desk:
         role = f"arn:aws:iam::000000000000:role/{ARCHIVIST}"
         self.fleet = MemoryFleet(replace(SETTINGS, rule_role_arns=(role,)))
         self.tables = MemoryTables(self.clock)
+        self.vault.clock = self.clock
         for name in ("orders", "sessions"):
             self.source.add_instance(name)
 
@@ -78,6 +79,7 @@ class Desk:
             stack=self.fleet.settings,
             rules=through(self.tables.rules),
             runs=through(self.tables.runs),
+            vaults=through(self.tables.vaults),
             services=through(self.fleet),
             adapters=_AdaptersThrough(self.adapters, through),
             journal=self.journal,

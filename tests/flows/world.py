@@ -56,6 +56,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.tables = MemoryTables(self.clock)
+        self.vault.clock = self.clock
         self.tables.rules.create_rule(self.rule, 0)
         self.source.add_instance("orders")
 

@@ -21,7 +21,7 @@ def all_errors() -> list[type[RdbkeeperError]]:
     while queue:
         queue += queue[0].__subclasses__()
         found.append(queue.pop(0))
-    return [error for error in found if error.__module__ == errors.__name__]
+    return [error for error in found if error.__module__.startswith(errors.__name__)]
 
 
 def client_error(code: str, status: int = 400) -> ClientError:

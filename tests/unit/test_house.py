@@ -15,7 +15,7 @@ PACKAGE = LAYER / "rdbkeeper"
 # room -> the rooms of ours that it may import; a dotted name stands for a single module
 ARROWS = {
     "domain": {"domain"},
-    "rdb": {"rdb", "domain.errors", "domain.sums"},
+    "rdb": {"rdb", "domain.errors", "domain.errors.integrity", "domain.sums"},
     "ports": {"ports", "domain"},
     "flows": {"flows", "ports", "domain", "rdb", "__init__"},
     "sources": {"sources", "ports", "domain", "rdb", "aws.errors", "aws.streams"},

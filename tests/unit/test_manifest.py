@@ -9,15 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from rdbkeeper.domain.backup import EngineFacts
-from rdbkeeper.domain.copy import (
-    CatalogEntry,
-    CopiedFile,
-    Level,
-    Manifest,
-    data_key,
-    find_catalog_entry,
-    manifest_key,
-)
+from rdbkeeper.domain.catalog import Level
+from rdbkeeper.domain.copy import CopiedFile, Manifest
 from rdbkeeper.domain.errors import ManifestUnreadable
 
 FILE = CopiedFile("0001", "p/orders/c/0001.rdb", "0-8191", 9, "REDIS0011", "aa", "bb", 16, ("cc",), ("length",), "")
@@ -59,15 +52,3 @@ def test_one_unchecked_file_makes_the_copy_unchecked() -> None:
 def test_what_is_not_a_manifest_is_refused_by_its_key(body: bytes) -> None:
     with pytest.raises(ManifestUnreadable, match="the/key"):
         Manifest.from_json(body, "the/key")
-
-
-def test_a_listing_tells_the_copies_and_their_level() -> None:
-    key = manifest_key("redis/orders/", "20261122T021500Z-a.b.verified", Level.UNCHECKED)
-    assert key == "redis/orders/manifests/20261122T021500Z-a.b.verified.unchecked.json"
-    assert find_catalog_entry("redis/orders/", key) == CatalogEntry("20261122T021500Z-a.b.verified", Level.UNCHECKED)
-    assert data_key("redis/orders/", "c", "0001") == "redis/orders/c/0001.rdb"
-
-
-@pytest.mark.parametrize("name", ["readme.txt", "c.json", "deeper/c.verified.json", ""])
-def test_what_else_lies_among_the_manifests_is_no_copy(name: str) -> None:
-    assert find_catalog_entry("orders/", f"orders/manifests/{name}") is None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.domain.copy import CatalogEntry, Level
+from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule, RuleState

@@ -129,7 +129,7 @@ CHOOSING = (
     PlantedBug(
         "a defect is told with its text",
         Promise.SECRET,
-        Change("domain/errors.py", "does not know: {type(error).__name__}.", "does not know: {error}."),
+        Change("domain/errors/runs.py", "does not know: {type(error).__name__}.", "does not know: {error}."),
         Hint("one_damaged_among_good_ones", _DEFECT),
     ),
 )

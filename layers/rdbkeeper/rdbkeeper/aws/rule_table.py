@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from rdbkeeper.aws.errors import code_of, translated
+from rdbkeeper.aws.errors import translated
 from rdbkeeper.aws.table_items import (
     FAMILY,
+    REGISTRY,
     Condition,
     TableItems,
     between,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from rdbkeeper.domain.fleet.parts import ScheduleSent
 
 DELETIONS_KEPT_FOR = timedelta(days=30)
-_REGISTRY = {"pk": "registry", "sk": "revision"}
 _FLEET_END = {"pk": "registry", "sk": "ended"}
 _ABSENT = Condition("attribute_not_exists(pk)")
 _MOST_IN_A_BATCH = 25  # BatchWriteItem, DynamoDB API reference
@@ -74,17 +72,17 @@ class DynamoRuleTable:
         )
 
     def registry_revision(self) -> int:
-        item = self._items.find(_REGISTRY)
+        item = self._items.find(REGISTRY)
         return int(item["revision"]) if item else 0
 
     def create_rule(self, rule: Rule, registry_revision: int) -> None:
         leftovers = [status_key(rule.name), _sent_key(rule.name), _deletion_key(rule.name)]
         writes = [
             self._put_rule(rule, _ABSENT),
-            self._count_up(registry_revision),
-            *({"Delete": {"TableName": self._items.table, "Key": pack(key)}} for key in leftovers),
+            self._items.counted_up(registry_revision),
+            *(self._items.delete_request(key) for key in leftovers),
         ]
-        refusal = self._write_together(writes, f"Registering the rule {rule.name}")
+        refusal = self._items.write_together(writes, f"Registering the rule {rule.name}")
         if refusal is None or self._is_there(rule):
             return
         if self.find_rule(rule.name) is not None:
@@ -97,8 +95,8 @@ class DynamoRuleTable:
         at_revision = Condition("#rule.revision = :before", {"#rule": "rule"}, {":before": revision})
         writes = [self._put_rule(rule, at_revision)]
         if registry_revision is not None:
-            writes.append(self._count_up(registry_revision))
-        refusal = self._write_together(writes, f"Changing the rule {rule.name}")
+            writes.append(self._items.counted_up(registry_revision))
+        refusal = self._items.write_together(writes, f"Changing the rule {rule.name}")
         if refusal is not None and not self._is_there(rule):
             raise RuleBusy(
                 f"The rule {rule.name}, or who keeps copies where, was changed by somebody else at the same moment.",
@@ -198,26 +196,7 @@ class DynamoRuleTable:
         return there is not None and there.as_record() == rule.as_record()
 
     def _put_rule(self, rule: Rule, condition: Condition) -> Record:
-        item = pack({**rule_key(rule.name), "rule": rule.as_record()})
-        return {"Put": {"TableName": self._items.table, "Item": item, **condition.parameters()}}
-
-    def _count_up(self, before: int) -> Record:
-        unchanged = Condition("attribute_not_exists(pk) OR revision = :before", {}, {":before": before})
-        item = pack({**_REGISTRY, "revision": before + 1})
-        return {"Put": {"TableName": self._items.table, "Item": item, **unchanged.parameters()}}
-
-    def _write_together(self, writes: list[Record], what: str) -> ClientError | None:
-        """Write all or nothing; returns the refusal when a condition did not hold or others wrote at that moment."""
-        with translated(FAMILY, what):
-            try:
-                self._items.client.transact_write_items(TransactItems=writes)
-            except ClientError as error:
-                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
-                others = {"ConditionalCheckFailed", "TransactionConflict"}
-                if code_of(error) != "TransactionCanceledException" or not reasons & others:
-                    raise
-                return error
-        return None
+        return self._items.put_request({**rule_key(rule.name), "rule": rule.as_record()}, condition)
 
     def _delete_all(self, keys: Sequence[Record], what: str) -> None:
         for first in range(0, len(keys), _MOST_IN_A_BATCH):

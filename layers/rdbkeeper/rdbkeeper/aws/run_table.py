@@ -30,6 +30,7 @@ CUT_SHORT = " ... (cut short here; the run's log has it whole)"
 _LONGEST_DETAIL = 16_384  # characters, before anything is cut
 
 _RUN = "run#"
+_CHECK = "check#"
 _AFTER_ALL_RUNS = "run$"  # the character after `#`
 _HELD = Condition("#owner = :me", {"#owner": "owner"})
 
@@ -139,6 +140,19 @@ class DynamoRunTable:
         for item in self._items.query(in_partition(rule_partition(rule), "attempt#")):
             self._items.delete({"pk": item["pk"], "sk": item["sk"]}, "Striking attempts off the record")
 
+    # ---------------------------------------------------------------- checks
+
+    def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
+        self._items.put({**_check_key(rule, copy_id), "at": write_moment(checked_at)}, "Noting a check")
+
+    def checks(self, rule: str) -> dict[str, datetime]:
+        items = self._items.query(in_partition(rule_partition(rule), _CHECK))
+        return {str(item["sk"]).removeprefix(_CHECK): datetime.fromisoformat(item["at"]) for item in items}
+
+    def forget_checks(self, rule: str, copy_ids: Sequence[str]) -> None:
+        for copy_id in copy_ids:
+            self._items.delete(_check_key(rule, copy_id), "Striking a check off the record")
+
 
 def _lease_key(rule: str) -> Record:
     return {"pk": rule_partition(rule), "sk": "lease"}
@@ -155,6 +169,10 @@ def _run_key(rule: str, report: RunReport) -> Record:
 
 def _upload_key(rule: str, upload: Upload) -> Record:
     return {"pk": rule_partition(rule), "sk": f"upload#{upload.key}#{upload.upload_id}"}
+
+
+def _check_key(rule: str, copy_id: str) -> Record:
+    return {"pk": rule_partition(rule), "sk": f"{_CHECK}{copy_id}"}
 
 
 def _attempt_key(rule: str, transfer: str) -> Record:

@@ -3,13 +3,16 @@
     pk          sk                     what
     rules       {rule}                 a rule, as its record
     registry    ended                  there once the stack began to go
-    registry    revision               how often a rule took a place; guards the check that no two rules share one
+    registry    revision               how often a rule took a place or a vault came or went; guards looks at all
     status      {rule}                 how it is: its last `run`, the copies `kept`, its `block`; each written by itself
     sent        {rule}                 what was last sent to Scheduler
+    vaults      {vault}                a vault, as its record
+    probes      {vault}                what its last probe found
     deleted     {rule}                 how it was deleted; `expires_at`
     rule#{rule} lease                  who may write for the rule
     rule#{rule} run#{started_at}#{run} the history, a run each; `expires_at`
     rule#{rule} upload#{key}#{id}      a multipart upload that is open
+    rule#{rule} check#{copy_id}        when a copy was last read again
     rule#{rule} attempt#{transfer}     which leg of a transfer has begun, and how often
 
 Every read is consistent. DynamoDB removes what has expired some days late ("Using time to live (TTL)"), so reading
@@ -40,6 +43,7 @@ FAMILY = Family(
     # What is left of these when failed conditions and conflicts are set aside: capacity, as a rule.
     special={"TransactionCanceledException": (TableUnavailable, "This passes by itself as a rule.")},
 )
+REGISTRY = {"pk": "registry", "sk": "revision"}
 _REFUSED = "ConditionalCheckFailedException"
 _READING = "Reading the rule table"
 _to_attribute = TypeSerializer().serialize
@@ -183,6 +187,33 @@ class TableItems:
                 ExpressionAttributeNames={"#name": name},
                 ExpressionAttributeValues=pack({":value": value}),
             )
+
+    def put_request(self, item: Record, condition: Condition) -> Record:
+        """The writing of an item if the condition holds, as one of several that are written together."""
+        return {"Put": {"TableName": self.table, "Item": pack(item), **condition.parameters()}}
+
+    def delete_request(self, key: Record, condition: Condition | None = None) -> Record:
+        """The removal of an item, as one of several writes."""
+        parameters = condition.parameters() if condition else {}
+        return {"Delete": {"TableName": self.table, "Key": pack(key), **parameters}}
+
+    def counted_up(self, before: int) -> Record:
+        """The registry's next revision, if it is at `before`, as one of several writes."""
+        unchanged = Condition("attribute_not_exists(pk) OR revision = :before", {}, {":before": before})
+        return self.put_request({**REGISTRY, "revision": before + 1}, unchanged)
+
+    def write_together(self, writes: list[Record], what: str) -> ClientError | None:
+        """Write all or nothing; returns the refusal when a condition did not hold or others wrote at that moment."""
+        with translated(FAMILY, what):
+            try:
+                self.client.transact_write_items(TransactItems=writes)
+            except ClientError as error:
+                reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", ())}
+                others = {"ConditionalCheckFailed", "TransactionConflict"}
+                if code_of(error) != "TransactionCanceledException" or not reasons & others:
+                    raise
+                return error
+        return None
 
     def delete(self, key: Record, what: str) -> None:
         """Remove an item. One that is gone is no error."""

@@ -6,39 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from typing import Any
 
 from rdbkeeper.domain.backup import Backup, EngineFacts
+from rdbkeeper.domain.catalog import Level
 from rdbkeeper.domain.errors import ManifestUnreadable
 from rdbkeeper.domain.moments import write_moment
 
 _DATA_KEY = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+/[^/]+\.rdb")
 MANIFEST_FORMAT = "rdbkeeper-manifest/1"
-
-
-class Level(StrEnum):
-    """How far a copy was checked: whatever lacks a checksum of the source's own is unchecked."""
-
-    VERIFIED = "verified"
-    UNCHECKED = "unchecked"
-
-
-@dataclass(frozen=True)
-class CatalogEntry:
-    """One copy as its manifest's name tells it."""
-
-    copy_id: str
-    level: Level
-
-    @property
-    def taken_at(self) -> datetime | None:
-        """When the backup was taken (aware UTC), as the copy's id begins; None where it is no id of ours."""
-        try:
-            return datetime.strptime(self.copy_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        except ValueError:
-            return None
 
 
 @dataclass(frozen=True)
@@ -147,16 +124,6 @@ class Manifest:
             ) from error
 
 
-def manifests_prefix(path: str) -> str:
-    """Where the manifests of a place lie."""
-    return f"{path}manifests/"
-
-
-def manifest_key(path: str, copy_id: str, level: Level) -> str:
-    """The key of one manifest; the level is in the name, so that a listing tells it."""
-    return f"{manifests_prefix(path)}{copy_id}.{level.value}.json"
-
-
 def data_prefix(path: str, copy_id: str) -> str:
     """Where the data files of one copy lie."""
     return f"{path}{copy_id}/"
@@ -170,16 +137,6 @@ def data_key(path: str, copy_id: str, file_name: str) -> str:
 def is_data_key(path: str, key: str) -> bool:
     """True for a key that a data file of some copy at that place has."""
     return key.startswith(path) and _DATA_KEY.fullmatch(key.removeprefix(path)) is not None
-
-
-def find_catalog_entry(path: str, key: str) -> CatalogEntry | None:
-    """What a key below `manifests_prefix` says, or None where it is not a manifest's."""
-    name = key.removeprefix(manifests_prefix(path))
-    for level in Level:
-        ending = f".{level.value}.json"
-        if name.endswith(ending) and "/" not in name:
-            return CatalogEntry(name.removesuffix(ending), level)
-    return None
 
 
 def describe_copy(

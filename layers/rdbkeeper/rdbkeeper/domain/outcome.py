@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from rdbkeeper.domain.copy import Level
+from rdbkeeper.domain.catalog import Level
 
 
 class Status(StrEnum):

@@ -12,9 +12,10 @@ from typing import Any
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
 from rdbkeeper.domain.moments import write_moment
+from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention, let_go
+from rdbkeeper.domain.vault import DEFAULT_VAULT, check_vault_name
 
 PROVIDERS = ("elasticache",)
-DEFAULT_VAULT = "default"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # ElastiCache: 1 to 40 letters, digits and hyphens, the first a letter (CreateReplicationGroup, API reference).
@@ -25,6 +26,7 @@ _ROLE = re.compile(r"[A-Za-z0-9+=,.@_-]{1,64}")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()/-]+")
 LONGEST_INSTANCE = 40
 MOST_FORMER_PLACES = 10
+MOST_AUDIT_DAYS = 3650
 MOST_BANDWIDTH_MBPS = 100_000  # what the fastest connections of the cloud's machines carry; 0 is no cap at all
 LONGEST_REQUEST = timedelta(minutes=15)  # "Lambda quotas": an invocation
 LONGEST_PREFIX = 512  # bytes; keys are at most 1,024, and a copy's own part of the key needs up to 200
@@ -72,6 +74,9 @@ class Rule:
     prefix: str = ""
     role: str = ""
     bandwidth_mbps: int = 0
+    retention: Retention = KEEP_EVERYTHING
+    outgoing: tuple[OutgoingRetention, ...] = ()
+    audit_every_days: int = 0
     state: RuleState = RuleState.CREATING
     revision: int = 1
     watched_since: datetime | None = None
@@ -86,10 +91,7 @@ class Rule:
                 hint=f"Use {' or '.join(PROVIDERS)}.",
             )
         check_instance_name(self.instance, "source.instance")
-        if self.vault != DEFAULT_VAULT:
-            raise InvalidRequest(
-                f"The vault {self.vault[:80]!r} is unknown.", field="vault", hint=f"Use {DEFAULT_VAULT!r}."
-            )
+        check_vault_name(self.vault, "vault")
         _check_prefix(self.prefix)
         if self.role and not _ROLE.fullmatch(self.role):
             raise InvalidRequest(
@@ -98,6 +100,12 @@ class Rule:
                 hint="Leave it out for the stack's own role, or write the name alone, without account and path.",
             )
         _check_bandwidth(self.bandwidth_mbps)
+        if not 0 <= self.audit_every_days <= MOST_AUDIT_DAYS:
+            raise InvalidRequest(
+                "The days between audits are not a number that can be.",
+                field="audit_every_days",
+                hint=f"Write 1 to {MOST_AUDIT_DAYS}; 0 or nothing audits on request alone.",
+            )
         if self.watched_since is None:
             object.__setattr__(self, "watched_since", self.created_at)
 
@@ -109,6 +117,10 @@ class Rule:
     def place(self) -> Place:
         return Place(self.vault, f"{self.prefix}{self.instance}/")
 
+    def retentions_in_force(self, now: datetime) -> tuple[Retention, ...]:
+        """What keeps copies at that moment; a copy stays that any of these keeps."""
+        return (self.retention, *(one.retention for one in self.outgoing if one.until > now))
+
     def as_record(self) -> dict[str, Any]:
         """The rule as plain data, the shape in which it is stored and answered."""
         return {
@@ -119,6 +131,9 @@ class Rule:
             "prefix": self.prefix,
             "role": self.role,
             "bandwidth_mbps": self.bandwidth_mbps,
+            "retention": self.retention.as_record(),
+            "outgoing_retentions": [one.as_record() for one in self.outgoing],
+            "audit_every_days": self.audit_every_days,
             "state": self.state.value,
             "revision": self.revision,
             "created_at": write_moment(self.created_at),
@@ -150,6 +165,9 @@ class Rule:
             prefix=record["prefix"],
             role=record.get("role", ""),
             bandwidth_mbps=int(record.get("bandwidth_mbps", 0)),
+            retention=Retention.from_record(record.get("retention", {})),
+            outgoing=tuple(OutgoingRetention.from_record(one) for one in record.get("outgoing_retentions", ())),
+            audit_every_days=int(record.get("audit_every_days", 0)),
             state=RuleState(record["state"]),
             revision=int(record["revision"]),
             created_at=datetime.fromisoformat(record["created_at"]),
@@ -168,6 +186,8 @@ def _wish(rule: Rule) -> tuple[object, ...]:
         rule.prefix,
         rule.role,
         rule.bandwidth_mbps,
+        rule.retention,
+        rule.audit_every_days,
     )
 
 
@@ -182,6 +202,8 @@ class RuleEdit:
     prefix: str | None = None
     role: str | None = None
     bandwidth_mbps: int | None = None
+    retention: Retention | None = None
+    audit_every_days: int | None = None
 
     def apply_to(self, rule: Rule, now: datetime) -> Rule:
         """The rule as edited, at its next revision; the rule itself where the edit changes nothing.
@@ -193,10 +215,18 @@ class RuleEdit:
         if edited.is_same_wish(rule):
             return rule
         if edited.has_same_target(rule):
-            return edited
+            if edited.retention == rule.retention:
+                return edited
+            return replace(edited, outgoing=let_go(rule.outgoing, rule.retention, now))
         former = tuple(path for path in rule.former_places if path != edited.place.path)
         former = (*former, rule.place.path)[-MOST_FORMER_PLACES:]
-        return replace(edited, former_places=former, watched_since=now)
+        # What lies in the new place already was not made under this retention: nothing of it goes for a while.
+        return replace(
+            edited,
+            former_places=former,
+            watched_since=now,
+            outgoing=let_go((), KEEP_EVERYTHING, now) if edited.retention != KEEP_EVERYTHING else (),
+        )
 
 
 def check_name(name: str) -> None:

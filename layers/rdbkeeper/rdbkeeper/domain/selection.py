@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rdbkeeper.domain.backup import Backup, BackupState
-from rdbkeeper.domain.copy import CatalogEntry
+from rdbkeeper.domain.catalog import CatalogEntry
 from rdbkeeper.domain.outcome import Outcome, Status
 
 # Keeps a scan's record, a run's report and its wait for exports small; what is left over is its successor's.

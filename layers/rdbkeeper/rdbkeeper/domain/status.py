@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.domain.copy import CatalogEntry, Level
+from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.outcome import Outcome, human_duration
 from rdbkeeper.domain.rule import Rule, RuleState

@@ -7,7 +7,9 @@ from datetime import datetime
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
-from rdbkeeper.domain.rule import DEFAULT_VAULT, MOST_BANDWIDTH_MBPS, Rule, RuleEdit
+from rdbkeeper.domain.retention import KEEP_EVERYTHING, MOST, Retention, let_go
+from rdbkeeper.domain.rule import MOST_AUDIT_DAYS, MOST_BANDWIDTH_MBPS, Rule, RuleEdit
+from rdbkeeper.domain.vault import DEFAULT_VAULT
 from rdbkeeper.entry.json_object import JsonObject, shorten
 
 MOST_RULES_AT_ONCE = 99
@@ -44,6 +46,8 @@ def read_edit(given: JsonObject) -> RuleEdit:
         prefix=_optional(given, "prefix"),
         role=_optional(given, "role"),
         bandwidth_mbps=_read_bandwidth(given) if given.has("bandwidth_mbps") else None,
+        retention=_read_retention(given) if given.has("retention") else None,
+        audit_every_days=_read_audit_days(given) if given.has("audit_every_days") else None,
     )
     if source is not None:
         source.refuse_the_rest()
@@ -113,6 +117,8 @@ class _Shared:
     prefix: str
     role: str
     bandwidth_mbps: int
+    retention: Retention
+    audit_every_days: int
 
     @classmethod
     def read(cls, given: JsonObject) -> _Shared:
@@ -122,9 +128,13 @@ class _Shared:
             prefix=given.text("prefix", ""),
             role=given.text("role", ""),
             bandwidth_mbps=_read_bandwidth(given),
+            retention=_read_retention(given),
+            audit_every_days=_read_audit_days(given),
         )
 
     def make(self, name: str, provider: str, instance: str, now: datetime) -> Rule:
+        # What lies in the place already, from a rule before this one, was not made under this retention.
+        outgoing = () if self.retention.keeps_everything else let_go((), KEEP_EVERYTHING, now.replace(microsecond=0))
         return Rule(
             name=name,
             provider=provider,
@@ -134,6 +144,9 @@ class _Shared:
             prefix=self.prefix,
             role=self.role,
             bandwidth_mbps=self.bandwidth_mbps,
+            retention=self.retention,
+            outgoing=outgoing,
+            audit_every_days=self.audit_every_days,
             created_at=now.replace(microsecond=0),
         )
 
@@ -144,3 +157,16 @@ def _optional(given: JsonObject | None, name: str) -> str | None:
 
 def _read_bandwidth(given: JsonObject) -> int:
     return given.number("bandwidth_mbps", 0, MOST_BANDWIDTH_MBPS, 0)
+
+
+def _read_retention(given: JsonObject) -> Retention:
+    if not given.has("retention"):
+        return KEEP_EVERYTHING
+    wanted = given.child("retention")
+    retention = Retention(**{name: wanted.number(name, 0, most, 0) for name, most in MOST.items()})
+    wanted.refuse_the_rest()
+    return retention
+
+
+def _read_audit_days(given: JsonObject) -> int:
+    return given.number("audit_every_days", 0, MOST_AUDIT_DAYS, 0)

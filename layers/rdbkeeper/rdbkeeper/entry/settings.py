@@ -70,6 +70,7 @@ class StoreSettings:
     table: str
     vault_bucket: str
     staging_bucket: str
+    region: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> StoreSettings:
@@ -77,6 +78,7 @@ class StoreSettings:
             table=_read(environment, "RDBKEEPER_TABLE"),
             vault_bucket=_read(environment, "RDBKEEPER_VAULT_BUCKET"),
             staging_bucket=_read(environment, "RDBKEEPER_STAGING_BUCKET"),
+            region=environment.get("AWS_REGION", ""),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,11 +17,13 @@ from botocore.utils import parse_timestamp
 from rdbkeeper.aws.clock import SystemClock
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
+from rdbkeeper.domain.errors import VaultNotFound
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
+from rdbkeeper.domain.vault import DEFAULT_VAULT, VaultBinding
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
 from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.ports import Clock, Engine, Journal, Record, Source, Vault
+from rdbkeeper.ports import Clock, Engine, Journal, ProbeFindings, Record, Source, Vault, VaultTable
 
 if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
     from rdbkeeper.flows.fleet import FleetWork
@@ -81,12 +83,21 @@ def patient_client(service: str) -> Any:
     return _session().client(service, config=_PATIENT)
 
 
+def vault_table(store: StoreSettings, client: Client) -> VaultTable:
+    """The registered vaults, the stack's own among them."""
+    from rdbkeeper.aws.vault_table import DynamoVaultTable
+
+    default = VaultBinding(DEFAULT_VAULT, store.vault_bucket, datetime.min.replace(tzinfo=UTC), region=store.region)
+    return DynamoVaultTable(client("dynamodb"), store.table, default)
+
+
 class AwsAdapters:
     """Sources and vaults by name."""
 
     def __init__(self, settings: StoreSettings, client: Client) -> None:
         self._settings = settings
         self._client = client
+        self.vaults = vault_table(settings, client)
 
     def source(self, provider: str) -> Source:
         from rdbkeeper.sources.elasticache import PROVIDER, ElastiCacheSource
@@ -96,12 +107,15 @@ class AwsAdapters:
         return ElastiCacheSource(self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket)
 
     def vault(self, name: str) -> Vault:
-        from rdbkeeper.domain.rule import DEFAULT_VAULT
         from rdbkeeper.vaults.s3 import S3Vault
 
-        if name != DEFAULT_VAULT:
-            raise ValueError(f"no vault {name}")
-        return S3Vault(lambda: self._client("s3"), self._settings.vault_bucket)
+        binding = self.vaults.find_vault(name)
+        if binding is None:
+            raise VaultNotFound(f"There is no vault {name}.", field="vault", hint="The action `vaults` shows them.")
+        return S3Vault(lambda: self._client("s3"), binding.bucket, options=binding.options)
+
+    def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
+        raise NotImplementedError
 
 
 def journal(**keys: str) -> Journal:
@@ -174,6 +188,7 @@ def fleet_work(settings: ManageSettings, journal: Journal, client: Client = pati
         stack=settings.fleet,
         rules=DynamoRuleTable(client("dynamodb"), settings.store.table, clock),
         runs=DynamoRunTable(client("dynamodb"), settings.store.table, clock),
+        vaults=vault_table(settings.store, client),
         services=AwsFleet(client, settings.fleet),
         adapters=AwsAdapters(settings.store, client),
         journal=journal,

@@ -57,7 +57,7 @@ class BrowseSources:
         kept_by: dict[str, list[Record]] = {}
         for rule in self.context.rules.rules():
             if (rule.provider, rule.instance) == (provider, instance):
-                for entry in self.context.adapters.vault(rule.vault).catalog(rule.place.path):
+                for entry in self.context.adapters.vault(rule.vault).catalog(rule.place.path).entries:
                     kept_by.setdefault(entry.copy_id, []).append({"rule": rule.name, "level": entry.level.value})
         return kept_by
 

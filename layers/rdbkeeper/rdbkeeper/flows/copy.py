@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from rdbkeeper import __version__
-from rdbkeeper.domain.copy import Level, data_key, data_prefix, manifest_key
+from rdbkeeper.domain.catalog import Level, manifest_key
+from rdbkeeper.domain.copy import data_key, data_prefix
 from rdbkeeper.domain.errors import BackupBusy, BackupGone, CopyTooSlow, LegNeverEnds, ObjectExists, RdbkeeperError
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule

@@ -27,7 +27,7 @@ from rdbkeeper.domain.fleet.plan import Registry, plan
 from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.flows.uploads import give_up_uploads
-from rdbkeeper.ports import Adapters, Clock, FleetServices, Journal, Record, RuleTable, RunTable
+from rdbkeeper.ports import Adapters, Clock, FleetServices, Journal, Record, RuleTable, RunTable, VaultTable
 
 # What was made is looked at again until nothing is left to do; each round settles what the one before made possible.
 MOST_ROUNDS = 5
@@ -40,6 +40,7 @@ class FleetWork:
     stack: FleetSettings
     rules: RuleTable
     runs: RunTable
+    vaults: VaultTable
     services: FleetServices
     adapters: Adapters
     journal: Journal

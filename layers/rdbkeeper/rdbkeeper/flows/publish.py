@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import reduce
 
 from rdbkeeper.domain.backup import Backup
-from rdbkeeper.domain.copy import CopiedFile, Manifest, describe_copy, manifest_key
+from rdbkeeper.domain.catalog import manifest_key
+from rdbkeeper.domain.copy import CopiedFile, Manifest, describe_copy
 from rdbkeeper.domain.errors import FileMissing, IntegrityError, ObjectExists, StoreMismatch, UploadGone
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.sums import Sums

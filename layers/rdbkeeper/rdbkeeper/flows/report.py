@@ -102,7 +102,7 @@ class ReportStep:
     def _find_kept(self, rule: Rule) -> KeptCopies | None:
         """What lies in the rule's place now; None when the vault does not tell, which must not fail what was copied."""
         try:
-            return find_kept_copies(rule.place.path, self.context.vault(rule).catalog(rule.place.path))
+            return find_kept_copies(rule.place.path, self.context.vault(rule).catalog(rule.place.path).entries)
         except VaultError as error:
             self.context.journal.warning(
                 "CatalogUnread", f"The copies could not be counted: {error}", reason=error.code

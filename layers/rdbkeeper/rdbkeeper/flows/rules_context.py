@@ -11,7 +11,7 @@ from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFo
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import find_instance_block
 from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable
+from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable, VaultTable
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,10 @@ class RulesContext:
     @property
     def runs(self) -> RunTable:
         return self.fleet.runs
+
+    @property
+    def vaults(self) -> VaultTable:
+        return self.fleet.vaults
 
     @property
     def adapters(self) -> Adapters:

@@ -86,7 +86,7 @@ class ScanStep:
         if block is not None and block.code in POSTPONING:
             return self._postpone(rule, report, block)
         backups = self.backups.read(rule, instance)
-        catalog = self.context.vault(rule).catalog(rule.place.path)
+        catalog = self.context.vault(rule).catalog(rule.place.path).entries
         selection = select(backups, catalog, frozenset(self.context.request.tried))
         self.context.rules.record_block(rule.name, block)
         goes_on = self.context.request.may_hand_over

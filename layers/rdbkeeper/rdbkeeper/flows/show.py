@@ -58,7 +58,7 @@ class ShowRules:
     def _preview(self, rule: Rule, instance: Instance | None) -> Record:
         block = find_instance_block(rule, instance)
         backups = self.context.adapters.source(rule.provider).backups(instance) if instance else []
-        selection = select(backups, self.context.adapters.vault(rule.vault).catalog(rule.place.path))
+        selection = select(backups, self.context.adapters.vault(rule.vault).catalog(rule.place.path).entries)
         return {
             "name": rule.name,
             **self._preview_cycle(rule.cycle),

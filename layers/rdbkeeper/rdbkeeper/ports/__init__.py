@@ -12,8 +12,8 @@ from rdbkeeper.ports.execution import Engine, Executions, Poll
 from rdbkeeper.ports.fleet import FleetServices
 from rdbkeeper.ports.journal import Clock, Journal
 from rdbkeeper.ports.records import Record
-from rdbkeeper.ports.stores import Adapters, ByteStream, Part, Source, StoredObject, Upload, Vault
-from rdbkeeper.ports.tables import RulesPage, RuleTable, RunsPage, RunTable
+from rdbkeeper.ports.stores import Adapters, ByteStream, Lock, Part, ProbeFindings, Source, StoredObject, Upload, Vault
+from rdbkeeper.ports.tables import RulesPage, RuleTable, RunsPage, RunTable, VaultTable
 
 __all__ = [
     "Adapters",
@@ -23,8 +23,10 @@ __all__ = [
     "Executions",
     "FleetServices",
     "Journal",
+    "Lock",
     "Part",
     "Poll",
+    "ProbeFindings",
     "Record",
     "RuleTable",
     "RulesPage",
@@ -34,4 +36,5 @@ __all__ = [
     "StoredObject",
     "Upload",
     "Vault",
+    "VaultTable",
 ]

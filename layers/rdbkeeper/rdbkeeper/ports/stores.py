@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
-from rdbkeeper.domain.copy import CatalogEntry
+from rdbkeeper.domain.catalog import Catalog, FoundObject
+from rdbkeeper.domain.vault import Capabilities, VaultBinding
 
 
 class ByteStream(Protocol):
@@ -74,11 +76,40 @@ class StoredObject:
     crc64nvme: int | None
 
 
-class Vault(Protocol):
-    """A place for copies. Nothing in it is ever overwritten: every write creates or fails with ObjectExists."""
+@dataclass(frozen=True)
+class Lock:
+    """What keeps an object's version from being deleted: until when (aware UTC), or a legal hold without an end."""
 
-    def catalog(self, path: str) -> list[CatalogEntry]:
-        """The copies at a place, read from the names of their manifests; one list call per 1,000."""
+    until: datetime | None = None
+    is_legal_hold: bool = False
+
+    def holds(self, now: datetime) -> bool:
+        """True while the object must stay."""
+        return self.is_legal_hold or (self.until is not None and self.until > now)
+
+
+class Vault(Protocol):
+    """A place for copies. Nothing in it is ever overwritten: every write creates or fails with ObjectExists.
+
+    What its store does not honour by itself, as its capabilities tell, is looked at before and after instead.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the store honours, as its last probe saw it."""
+
+    @property
+    def lock_days(self) -> int:
+        """For how many days copies are to be locked from when they were published; 0 locks nothing."""
+
+    def catalog(self, path: str) -> Catalog:
+        """The copies at a place and their marks, read from the names of objects; one list call per 1,000."""
+
+    def folders(self, prefix: str) -> list[str]:
+        """The prefixes one level below, each ending in `/`, in order; one list call per 1,000."""
+
+    def find_objects(self, prefix: str) -> list[FoundObject]:
+        """Every object whose key begins so, in the order of their keys; one list call per 1,000."""
 
     def find_object(self, key: str) -> StoredObject | None:
         """What lies under a key, or None."""
@@ -92,8 +123,11 @@ class Vault(Protocol):
     def create_object(self, key: str, body: bytes, content_type: str) -> None:
         """Write a small object whole, or raise ObjectExists."""
 
-    def find_uploads(self, prefix: str) -> list[Upload]:
-        """The multipart uploads that are open for keys that begin so."""
+    def find_uploads(self, prefix: str, opened_before: datetime | None = None) -> list[Upload]:
+        """The multipart uploads that are open for keys that begin so; those opened before a moment where it is given.
+
+        None at all where the store cannot list them.
+        """
 
     def open_upload(self, key: str) -> Upload:
         """Begin a multipart upload."""
@@ -108,7 +142,28 @@ class Vault(Protocol):
         """Give up an upload and its parts. One that is gone is no error."""
 
     def remove_object(self, key: str, etag: str) -> None:
-        """Remove exactly the object of that key and tag. One that is gone is no error; another is a StoreMismatch."""
+        """Remove exactly the object of that key and tag. One that is gone is no error; another is a StoreMismatch.
+
+        In a bucket with versions this hides even a locked object: read its lock first.
+        """
+
+    def find_lock(self, key: str) -> Lock | None:
+        """What keeps the object from being deleted, or None. Raises VaultDenied when it must not be read."""
+
+    def lock_object(self, key: str, until: datetime) -> None:
+        """Lock an object until then, in the vault's mode. One that is locked for as long or longer stays as it is."""
+
+
+@dataclass(frozen=True)
+class ProbeFindings:
+    """What a probe of a vault found: its bucket's region, what its store honours, and what its owner should know.
+
+    `capabilities` is None where the probe was a light one.
+    """
+
+    region: str
+    capabilities: Capabilities | None
+    warnings: tuple[str, ...] = ()
 
 
 class Adapters(Protocol):
@@ -118,4 +173,11 @@ class Adapters(Protocol):
         """The source for a provider."""
 
     def vault(self, name: str) -> Vault:
-        """The vault of that name."""
+        """The registered vault of that name. Raises VaultNotFound."""
+
+    def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
+        """Find out whether a vault, registered or not, can be used, and `closely` also what its store honours.
+
+        Leaves nothing behind. Raises VaultError for what keeps the vault from being used, InvalidRequest for an
+        endpoint that must not be reached.
+        """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
+from rdbkeeper.domain.vault import ProbeReport, VaultBinding
 from rdbkeeper.ports.records import Record
 from rdbkeeper.ports.stores import Upload
 
@@ -138,3 +139,49 @@ class RunTable(Protocol):
 
     def forget_all_attempts(self, rule: str) -> None:
         """Strike off the attempts of all transfers of a rule, of which none is under way."""
+
+    def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
+        """Note that a copy was read again and found whole."""
+
+    def checks(self, rule: str) -> dict[str, datetime]:
+        """When each copy of a rule was last read again, by copy id; those never read are left out."""
+
+    def forget_checks(self, rule: str, copy_ids: Sequence[str]) -> None:
+        """Strike off the checks of copies that are gone."""
+
+
+class VaultTable(Protocol):
+    """The registered vaults, and what the last probe of each found. The default vault is always there."""
+
+    def find_vault(self, name: str) -> VaultBinding | None:
+        """The vault of that name, read consistently, or None."""
+
+    def vaults(self) -> list[VaultBinding]:
+        """Every vault, read consistently, by name."""
+
+    def create_vault(self, binding: VaultBinding, registry_revision: int) -> None:
+        """Add a vault if its name is free (NameTaken) and nothing was registered since the revision (RuleBusy).
+
+        The revision is `RuleTable.registry_revision`'s: rules and vaults are registered one after the other.
+        """
+
+    def replace_vault(self, binding: VaultBinding, revision: int) -> None:
+        """Put `binding` in place of the vault of its name at `revision`. RuleBusy when that is not what is there.
+
+        The default vault is at revision 1 until it is first replaced.
+        """
+
+    def remove_vault(self, name: str, revision: int, registry_revision: int) -> None:
+        """Remove a vault and its probe. RuleBusy when it was changed, or anything registered, since the revisions.
+
+        One that is gone is no error.
+        """
+
+    def record_probe(self, name: str, report: ProbeReport) -> None:
+        """Put down what a probe found, in place of what the last one did."""
+
+    def find_probe(self, name: str) -> ProbeReport | None:
+        """What the last probe of a vault found, or None."""
+
+    def probes(self) -> dict[str, ProbeReport]:
+        """What the last probe of each vault found, by name."""

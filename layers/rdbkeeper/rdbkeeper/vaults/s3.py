@@ -9,15 +9,16 @@ whole object agrees; MpuObjectSize likewise for its length.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.errors import Family, code_of, translated
 from rdbkeeper.aws.streams import BodyStream
-from rdbkeeper.domain.copy import CatalogEntry, find_catalog_entry, manifests_prefix
+from rdbkeeper.domain.catalog import Catalog, FoundObject, begin_of_marks, read_catalog
 from rdbkeeper.domain.errors import (
     ObjectExists,
     StoreMismatch,
@@ -26,7 +27,8 @@ from rdbkeeper.domain.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from rdbkeeper.ports import ByteStream, Part, StoredObject, Upload
+from rdbkeeper.domain.vault import Capabilities, VaultOptions
+from rdbkeeper.ports import ByteStream, Lock, Part, StoredObject, Upload
 from rdbkeeper.rdb.checksum import as_base64, crc64_nvme
 
 _EXISTS_HINT = "Nothing in a vault is overwritten. The next run looks at what is there, and adopts or replaces it."
@@ -65,26 +67,54 @@ _READING = replace(
         "NoSuchKey": (StoreMismatch, _CHANGED_HINT),
     },
 )
+# An object that was never locked, or a bucket that cannot lock ("GetObjectRetention" in the API reference).
+_UNLOCKED = frozenset({"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError"})
 _MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 class S3Vault:
     """The vault over an S3 client."""
 
-    def __init__(self, client: Callable[[], Any], bucket: str) -> None:
+    def __init__(
+        self,
+        client: Callable[[], Any],
+        bucket: str,
+        capabilities: Capabilities | None = None,
+        options: VaultOptions | None = None,
+    ) -> None:
         self._client = client
         self._bucket = bucket
+        self._capabilities = capabilities or Capabilities()
+        self._options = options or VaultOptions()
 
-    def catalog(self, path: str) -> list[CatalogEntry]:
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def lock_days(self) -> int:
+        return self._options.lock_days
+
+    def catalog(self, path: str) -> Catalog:
         with translated(_FAMILY, f"Listing the copies below {path}"):
-            pages = (
-                self._client()
-                .get_paginator("list_objects_v2")
-                .paginate(Bucket=self._bucket, Prefix=manifests_prefix(path))
-            )
-            keys = [found["Key"] for page in pages for found in page.get("Contents", ())]
-        entries = (find_catalog_entry(path, key) for key in keys)
-        return [entry for entry in entries if entry is not None]
+            return read_catalog(path, self._list(Prefix=path, StartAfter=begin_of_marks(path)))
+
+    def folders(self, prefix: str) -> list[str]:
+        with translated(_FAMILY, f"Listing what lies below {prefix or 'the root of the bucket'}"):
+            pages = self._pages(Prefix=prefix, Delimiter="/")
+            return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", ())]
+
+    def find_objects(self, prefix: str) -> list[FoundObject]:
+        with translated(_FAMILY, f"Listing the objects below {prefix}"):
+            return list(self._list(Prefix=prefix))
+
+    def _list(self, **wanted: Any) -> Iterator[FoundObject]:
+        for page in self._pages(**wanted):
+            for found in page.get("Contents", ()):
+                yield FoundObject(found["Key"], int(found["Size"]), found["ETag"], found["LastModified"])
+
+    def _pages(self, **wanted: Any) -> Any:
+        return self._client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, **wanted)
 
     def find_object(self, key: str) -> StoredObject | None:
         with translated(_FAMILY, f"Looking at {key}"):
@@ -122,10 +152,17 @@ class S3Vault:
                 ChecksumCRC64NVME=as_base64(crc64_nvme(body)),
             )
 
-    def find_uploads(self, prefix: str) -> list[Upload]:
+    def find_uploads(self, prefix: str, opened_before: datetime | None = None) -> list[Upload]:
+        if not self._capabilities.lists_uploads:
+            return []
         with translated(_FAMILY, f"Looking for open uploads below {prefix}"):
             pages = self._client().get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=prefix)
-            return [Upload(found["Key"], found["UploadId"]) for page in pages for found in page.get("Uploads", ())]
+            found = [upload for page in pages for upload in page.get("Uploads", ())]
+        return [
+            Upload(upload["Key"], upload["UploadId"])
+            for upload in found
+            if opened_before is None or upload["Initiated"] < opened_before
+        ]
 
     def open_upload(self, key: str) -> Upload:
         with translated(_FAMILY, f"Opening an upload of {key}"):
@@ -185,6 +222,32 @@ class S3Vault:
                 if code_of(error) not in _MISSING and self.find_object(key) is not None:
                     raise
 
+    def find_lock(self, key: str) -> Lock | None:
+        if not self._capabilities.locks:
+            return None
+        with translated(_FAMILY, f"Reading the lock of {key}"):
+            return _read_lock(self._ask_lock("get_object_retention", key), self._ask_lock("get_object_legal_hold", key))
+
+    def _ask_lock(self, operation: str, key: str) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = getattr(self._client(), operation)(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) in _UNLOCKED:
+                return {}
+            raise
+        return answer
+
+    def lock_object(self, key: str, until: datetime) -> None:
+        there = self.find_lock(key)
+        if there is not None and there.until is not None and there.until >= until:
+            return
+        with translated(_FAMILY, f"Locking {key}"):
+            self._client().put_object_retention(
+                Bucket=self._bucket,
+                Key=key,
+                Retention={"Mode": self._options.lock_mode.value, "RetainUntilDate": until},
+            )
+
 
 _PIECE_BYTES = 1 << 20
 
@@ -221,3 +284,9 @@ def _full_object_sum(head: dict[str, Any]) -> int | None:
     if head.get("ChecksumType") != "FULL_OBJECT" or "ChecksumCRC64NVME" not in head:
         return None
     return int.from_bytes(base64.b64decode(head["ChecksumCRC64NVME"]), "big")
+
+
+def _read_lock(retention: dict[str, Any], legal_hold: dict[str, Any]) -> Lock | None:
+    until = retention.get("Retention", {}).get("RetainUntilDate")
+    is_held = legal_hold.get("LegalHold", {}).get("Status") == "ON"
+    return Lock(until, is_held) if until or is_held else None

@@ -1,0 +1,228 @@
+"""Every error that rdbkeeper raises on purpose.
+
+    RdbkeeperError
+    ├── RequestError            answered to the person who asked; nothing was changed
+    │   ├── InvalidRequest          a field is missing, unknown or not of its form
+    │   ├── UnknownAction
+    │   ├── RuleNotFound
+    │   ├── NameTaken
+    │   ├── PlaceTaken              another rule keeps its copies there
+    │   ├── InstanceNotFound
+    │   ├── BackupsDisabled
+    │   ├── RuleBusy                the same rule is being changed by somebody else
+    │   ├── RevisionStale           the rule was changed after it was read
+    │   ├── RuleNotReady            the rule is still being made, or being deleted
+    │   ├── RunIsGoing
+    │   ├── OutOfTime               not begun, because the rest of the request took too long
+    │   ├── VaultNotFound
+    │   ├── VaultInUse              a rule keeps its copies there
+    │   ├── BucketTaken             the bucket is another vault's, or is where exports are staged
+    │   ├── CopyNotFound
+    │   ├── CopyHeld                a person holds it, or somebody is restoring it
+    │   ├── CopyLocked              its objects are locked by their store
+    │   └── NotConfirmed            what would be removed is to be named twice
+    ├── SourceError             the provider of the backups
+    │   ├── SourceUnavailable       (a retry can help)
+    │   ├── SourceDenied
+    │   ├── SourceRefused           the provider says that this cannot be
+    │   ├── BackupBusy              (a retry can help) the provider is working on this backup
+    │   ├── BackupGone
+    │   ├── ExportTimedOut
+    │   └── StagedFileChanged
+    ├── VaultError              the place where copies are kept
+    │   ├── VaultUnavailable        (a retry can help)
+    │   ├── VaultDenied
+    │   ├── VaultRefused
+    │   ├── VaultUnfit              its store lacks what keeping copies needs
+    │   ├── ObjectExists            a create-only write found something there
+    │   └── UploadGone
+    ├── IntegrityError          the bytes are not what they should be
+    │   ├── StreamCutShort          (a retry can help)
+    │   ├── StreamTooLong           (a retry can help) more came than was asked for
+    │   ├── NotAnRdbFile
+    │   ├── EndMarkerMissing
+    │   ├── ChecksumMismatch
+    │   ├── FileMissing             a copy would lack one of its backup's files
+    │   ├── StoreMismatch           the store holds other bytes than were sent
+    │   ├── CopyDamaged             a copy at rest no longer holds the bytes of its manifest
+    │   └── ManifestUnreadable
+    ├── FleetError              functions, schedules, log groups, alarms
+    │   ├── FleetUnavailable        (a retry can help)
+    │   ├── FleetDenied
+    │   ├── FleetRefused
+    │   └── NotOurs                 something of that name exists and lacks this stack's tag
+    ├── TableError              rules and leases
+    │   ├── TableUnavailable        (a retry can help)
+    │   ├── TableDenied
+    │   └── TableRefused
+    ├── RunError
+    │   ├── LeaseLost               another run has taken over; this one stops
+    │   ├── RuleGone                the rule was deleted while its run was going
+    │   ├── RuleChanged             the rule was pointed elsewhere while its run was going
+    │   ├── LegNeverEnds            each invocation that tried it was killed
+    │   ├── CopyTooSlow             a backup would not be copied before its run's time is over
+    │   ├── WorkerDied              (a retry can help) a worker ended without an answer
+    │   ├── WorkerDenied            the worker is gone, or must not be called
+    │   ├── UnexpectedError         a defect: the log has the stack trace
+    │   └── RunFailed               at least one backup failed
+    └── SettingsError           the function's environment lacks something
+
+The class name is the stable code. The message says what was tried, on what, and what happened; the hint says
+what to do about it.
+"""
+
+from __future__ import annotations
+
+from rdbkeeper.domain.errors.base import (
+    RdbkeeperError,
+    SettingsError,
+)
+from rdbkeeper.domain.errors.fleet import (
+    FleetDenied,
+    FleetError,
+    FleetRefused,
+    FleetUnavailable,
+    NotOurs,
+)
+from rdbkeeper.domain.errors.integrity import (
+    ChecksumMismatch,
+    CopyDamaged,
+    EndMarkerMissing,
+    FileMissing,
+    IntegrityError,
+    ManifestUnreadable,
+    NotAnRdbFile,
+    StoreMismatch,
+    StreamCutShort,
+    StreamTooLong,
+)
+from rdbkeeper.domain.errors.requests import (
+    BackupsDisabled,
+    BucketTaken,
+    CopyHeld,
+    CopyLocked,
+    CopyNotFound,
+    InstanceNotFound,
+    InvalidRequest,
+    NameTaken,
+    NotConfirmed,
+    OutOfTime,
+    PlaceTaken,
+    RequestError,
+    RevisionStale,
+    RuleBusy,
+    RuleNotFound,
+    RuleNotReady,
+    RunIsGoing,
+    UnknownAction,
+    VaultInUse,
+    VaultNotFound,
+)
+from rdbkeeper.domain.errors.runs import (
+    CopyTooSlow,
+    LeaseLost,
+    LegNeverEnds,
+    RuleChanged,
+    RuleGone,
+    RunError,
+    RunFailed,
+    UnexpectedError,
+    WorkerDenied,
+    WorkerDied,
+    unexpected,
+)
+from rdbkeeper.domain.errors.sources import (
+    BackupBusy,
+    BackupGone,
+    ExportTimedOut,
+    SourceDenied,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+    StagedFileChanged,
+)
+from rdbkeeper.domain.errors.tables import (
+    TableDenied,
+    TableError,
+    TableRefused,
+    TableUnavailable,
+)
+from rdbkeeper.domain.errors.vaults import (
+    ObjectExists,
+    UploadGone,
+    VaultDenied,
+    VaultError,
+    VaultRefused,
+    VaultUnavailable,
+    VaultUnfit,
+)
+
+__all__ = [
+    "BackupBusy",
+    "BackupGone",
+    "BackupsDisabled",
+    "BucketTaken",
+    "ChecksumMismatch",
+    "CopyDamaged",
+    "CopyHeld",
+    "CopyLocked",
+    "CopyNotFound",
+    "CopyTooSlow",
+    "EndMarkerMissing",
+    "ExportTimedOut",
+    "FileMissing",
+    "FleetDenied",
+    "FleetError",
+    "FleetRefused",
+    "FleetUnavailable",
+    "InstanceNotFound",
+    "IntegrityError",
+    "InvalidRequest",
+    "LeaseLost",
+    "LegNeverEnds",
+    "ManifestUnreadable",
+    "NameTaken",
+    "NotAnRdbFile",
+    "NotConfirmed",
+    "NotOurs",
+    "ObjectExists",
+    "OutOfTime",
+    "PlaceTaken",
+    "RdbkeeperError",
+    "RequestError",
+    "RevisionStale",
+    "RuleBusy",
+    "RuleChanged",
+    "RuleGone",
+    "RuleNotFound",
+    "RuleNotReady",
+    "RunError",
+    "RunFailed",
+    "RunIsGoing",
+    "SettingsError",
+    "SourceDenied",
+    "SourceError",
+    "SourceRefused",
+    "SourceUnavailable",
+    "StagedFileChanged",
+    "StoreMismatch",
+    "StreamCutShort",
+    "StreamTooLong",
+    "TableDenied",
+    "TableError",
+    "TableRefused",
+    "TableUnavailable",
+    "UnexpectedError",
+    "UnknownAction",
+    "UploadGone",
+    "VaultDenied",
+    "VaultError",
+    "VaultInUse",
+    "VaultNotFound",
+    "VaultRefused",
+    "VaultUnavailable",
+    "VaultUnfit",
+    "WorkerDenied",
+    "WorkerDied",
+    "unexpected",
+]

@@ -1,0 +1,55 @@
+"""A run of a rule cannot go on, or did not end well."""
+
+from __future__ import annotations
+
+from rdbkeeper.domain.errors.base import RdbkeeperError
+
+
+class RunError(RdbkeeperError):
+    """A run of a rule cannot go on, or did not end well."""
+
+
+class LeaseLost(RunError):
+    """Another run has taken over."""
+
+
+class RuleGone(RunError):
+    """The rule was deleted while its run was going."""
+
+
+class RuleChanged(RunError):
+    """The rule was pointed at another instance or place while its run was going."""
+
+
+class LegNeverEnds(RunError):
+    """A leg has begun too often without ending."""
+
+
+class CopyTooSlow(RunError):
+    """At its speed, or within its rule's cap, a backup would not be copied before its run's time is over."""
+
+
+class WorkerDied(RunError):
+    """A worker of a run was begun and ended without an answer."""
+
+    retryable = True
+
+
+class WorkerDenied(RunError):
+    """A run's worker could not be begun: it is gone, or the run's role must not call it."""
+
+
+class UnexpectedError(RunError):
+    """A defect in rdbkeeper."""
+
+
+def unexpected(what: str, error: Exception) -> UnexpectedError:
+    """The error for a defect that was met while doing `what`; its text names nothing that should stay hidden."""
+    return UnexpectedError(
+        f"{what} met an error that rdbkeeper does not know: {type(error).__name__}.",
+        hint="This is a defect. The function's log has the stack trace; please report it.",
+    )
+
+
+class RunFailed(RunError):
+    """At least one backup could not be copied."""
