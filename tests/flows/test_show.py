@@ -178,7 +178,7 @@ def test_a_preview_tells_when_a_rule_fires_and_what_it_would_copy_and_changes_no
         "automatic.orders-1": "AlreadyKept",
         "manual-1": "BackupInProgress",
     }
-    assert preview["retention"] == {"keeps": "everything", "would_remove": []}
+    assert preview["retention"]["keeps"] == "everything" and preview["retention"]["would_remove"] == []
     assert picture(desk) == before and not desk.fleet.calls
 
 

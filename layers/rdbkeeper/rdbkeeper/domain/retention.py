@@ -26,6 +26,14 @@ MOST = {
     "keep_yearly": 100,
 }
 
+_UNITS = {
+    "keep_days": "day",
+    "keep_daily": "day",
+    "keep_weekly": "week",
+    "keep_monthly": "month",
+    "keep_yearly": "year",
+}
+
 
 @dataclass(frozen=True)
 class Retention:
@@ -55,6 +63,18 @@ class Retention:
     def keeps_everything(self) -> bool:
         return not any(vars(self).values())
 
+    @property
+    def in_words(self) -> str:
+        """What it keeps, in short: `everything`, or `7 days, the last 3, 4 weeks, 12 months`."""
+        said = (_in_words(name, count) for name, count in vars(self).items() if count)
+        return ", ".join(said) or "everything"
+
+    def covers(self, other: Retention) -> bool:
+        """True when it keeps whatever the other does, whichever copies there are."""
+        if self.keeps_everything or other.keeps_everything:
+            return self.keeps_everything
+        return all(vars(self)[name] >= count for name, count in vars(other).items())
+
     def as_record(self) -> dict[str, int]:
         """What it says, without what it does not; {} keeps everything."""
         return {name: count for name, count in vars(self).items() if count}
@@ -80,6 +100,14 @@ class OutgoingRetention:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> OutgoingRetention:
         return cls(Retention.from_record(record["retention"]), datetime.fromisoformat(record["until"]))
+
+
+def _in_words(name: str, count: int) -> str:
+    if name == "keep_last":
+        return f"the last {count}" if count > 1 else "the last one"
+    unit = _UNITS[name]
+    words = f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+    return f"the newest of {words}" if name == "keep_daily" else words
 
 
 def let_go(outgoing: tuple[OutgoingRetention, ...], before: Retention, now: datetime) -> tuple[OutgoingRetention, ...]:

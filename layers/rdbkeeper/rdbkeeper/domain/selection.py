@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState
-from rdbkeeper.domain.catalog import CatalogEntry
+from rdbkeeper.domain.catalog import Catalog, CatalogEntry, Level
 from rdbkeeper.domain.outcome import Outcome, Status
+from rdbkeeper.domain.retention import Retention
+from rdbkeeper.domain.retention_plan import Decision, decide
 
 # Keeps a scan's record, a run's report and its wait for exports small; what is left over is its successor's.
 MOST_BACKUPS_PER_RUN = 50
@@ -22,54 +25,94 @@ class Selection:
     decided: tuple[Outcome, ...]
 
 
-def select(backups: Iterable[Backup], catalog: Iterable[CatalogEntry], tried: Collection[str] = ()) -> Selection:
-    """Choose what to copy: every complete backup whose identity has no copy yet.
+def select(
+    backups: Iterable[Backup],
+    catalog: Catalog,
+    retention: Retention,
+    time_zone: str,
+    now: datetime,
+    tried: Collection[str] = (),
+    failed_last: Collection[str] = (),
+) -> Selection:
+    """Choose what to copy: every complete backup that has no copy yet and whose copy `retention` would keep.
 
-    `tried` are the ids of the copies that this chain of runs tried in vain; they wait for the next fire.
+    `tried` are the ids of the copies that this chain of runs tried in vain; they wait for the next fire. They, and
+    `failed_last`, those that the last run failed at, keep no other backup from being copied.
 
     Identity is the backup's id and time, never "newer than the last run": late and out-of-order backups exist, and
     the name of a deleted manual backup may be used again.
     """
-    kept = {entry.copy_id for entry in catalog}
-    wanted: list[Backup] = []
-    decided: list[Outcome] = []
-    for backup in sorted(backups, key=lambda backup: (backup.taken_at is None, backup.taken_at, backup.backup_id)):
-        outcome = _decide(backup, kept, tried)
-        if outcome is not None:
-            decided.append(outcome)
-        else:
-            wanted.append(backup)
-    return Selection(tuple(wanted[:MOST_BACKUPS_PER_RUN]), tuple(wanted[MOST_BACKUPS_PER_RUN:]), tuple(decided))
+    listed = sorted(backups, key=lambda backup: (backup.taken_at is None, backup.taken_at, backup.backup_id))
+    present = frozenset(entry.copy_id for entry in catalog.entries)
+    never_again = present | catalog.removed
+    level = _expected_level(catalog)
+    fresh = [
+        CatalogEntry(backup.copy_id, level, is_damaged=backup.copy_id in tried or backup.copy_id in failed_last)
+        for backup in listed
+        if backup.state is BackupState.COMPLETE and backup.taken_at is not None and backup.copy_id not in never_again
+    ]
+    decisions = decide([*catalog.entries, *fresh], (retention,), time_zone, now) if fresh else []
+    known = _Known(
+        present,
+        catalog.removed,
+        frozenset(tried),
+        {decision.entry.copy_id: decision for decision in decisions if not decision.keeps},
+    )
+    outcomes = [(backup, _decide(backup, known)) for backup in listed]
+    wanted = [backup for backup, outcome in outcomes if outcome is None]
+    decided = tuple(outcome for _, outcome in outcomes if outcome is not None)
+    return Selection(tuple(wanted[:MOST_BACKUPS_PER_RUN]), tuple(wanted[MOST_BACKUPS_PER_RUN:]), decided)
 
 
-def _decide(backup: Backup, kept: Collection[str], tried: Collection[str]) -> Outcome | None:
+def _expected_level(catalog: Catalog) -> Level:
+    """How far copies still to be made will be checked: as the newest one was.
+
+    A source without sums stays one, and so does a store. Were its copies taken for verified beforehand, each run would
+    copy what its retention then removes.
+    """
+    whole = [entry for entry in catalog.entries if not entry.is_damaged and entry.taken_at is not None]
+    return max(whole, key=lambda entry: entry.copy_id).level if whole else Level.VERIFIED
+
+
+@dataclass(frozen=True)
+class _Known:
+    """By the copies' ids: those that are there, that people removed, that were tried in vain, and would not be kept."""
+
+    present: frozenset[str]
+    removed: frozenset[str]
+    tried: frozenset[str]
+    not_kept: Mapping[str, Decision]
+
+
+def _decide(backup: Backup, known: _Known) -> Outcome | None:
+    """What becomes of a backup that is not copied; None for one that is."""
+    copy_id = backup.copy_id if backup.taken_at is not None else ""
     if backup.state is BackupState.FAILED:
-        return Outcome(
-            backup.backup_id,
-            Status.SKIPPED,
-            "BackupFailedAtSource",
-            "The provider lists this backup as failed, so there is nothing to copy.",
-        )
-    if backup.taken_at is not None and backup.copy_id in kept:
-        return Outcome(
-            backup.backup_id, Status.PRESENT, "AlreadyKept", "The vault holds a copy.", copy_id=backup.copy_id
-        )
-    if backup.state is BackupState.IN_PROGRESS or backup.taken_at is None:
-        return Outcome(
-            backup.backup_id,
+        said = (Status.SKIPPED, "BackupFailedAtSource", "The provider lists this backup as failed: nothing to copy.")
+        return Outcome(backup.backup_id, *said)
+    if copy_id in known.present:
+        said = (Status.PRESENT, "AlreadyKept", "The vault holds a copy.")
+    elif backup.state is BackupState.IN_PROGRESS or backup.taken_at is None:
+        said = (
             Status.POSTPONED,
             "BackupInProgress",
             "The provider is still working on this backup; the next run looks again.",
         )
-    if backup.copy_id in tried:
-        return Outcome(
-            backup.backup_id,
+        return Outcome(backup.backup_id, *said)
+    elif copy_id in known.removed:
+        said = (Status.SKIPPED, "RemovedByPerson", "A person removed its copy, so it is not fetched again.")
+    elif copy_id in known.not_kept:
+        keeps = known.not_kept[copy_id].retention
+        said = (Status.SKIPPED, "NotKept", f"The retention would not keep its copy ({keeps}), so none is made.")
+    elif copy_id in known.tried:
+        said = (
             Status.POSTPONED,
             "TriedAlready",
             "The run before this one tried it in vain; the next fire tries again.",
-            copy_id=backup.copy_id,
         )
-    return None
+    else:
+        return None
+    return Outcome(backup.backup_id, *said, copy_id=copy_id)
 
 
 def leave(backup_id: str, copy_id: str, *, to_successor: bool) -> Outcome:

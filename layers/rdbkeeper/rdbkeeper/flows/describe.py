@@ -6,16 +6,25 @@ from datetime import datetime
 from itertools import islice
 
 from rdbkeeper.domain.moments import write_moment
+from rdbkeeper.domain.retention_plan import lock_notes
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import RuleStatus, show
+from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.ports import Record
 
 FIRE_TIMES_SHOWN = 5
 
 
-def describe_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
-    """One rule with all that there is to say about it."""
-    return {**_describe(rule, status, now, FIRE_TIMES_SHOWN), "notes": [*rule.cycle.notes(), *_notes(rule)]}
+def describe_rule(rule: Rule, status: RuleStatus, now: datetime, vault: VaultBinding | None) -> Record:
+    """One rule with all that there is to say about it; `vault` is the one that it names, None where there is none."""
+    lock_days = vault.options.lock_days if vault else 0
+    notes = [
+        *rule.cycle.notes(),
+        *_place_notes(rule),
+        *_outgoing_notes(rule, now),
+        *lock_notes(rule.retention, lock_days),
+    ]
+    return {**_describe(rule, status, now, FIRE_TIMES_SHOWN), "notes": notes}
 
 
 def summarize_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
@@ -27,6 +36,7 @@ def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) ->
     kept = status.find_kept(rule)
     return {
         **rule.as_record(),
+        "keeps": rule.retention.in_words,
         **show(rule, status, now).as_record(),
         "sent_to_scheduler": list(rule.cycle.expressions()),
         "next_fire_times": [time.isoformat() for time in islice(rule.cycle.fire_times(now), fire_times)],
@@ -36,7 +46,7 @@ def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) ->
     }
 
 
-def _notes(rule: Rule) -> list[str]:
+def _place_notes(rule: Rule) -> list[str]:
     if not rule.former_places:
         return []
     places = ", ".join(rule.former_places)
@@ -44,4 +54,12 @@ def _notes(rule: Rule) -> list[str]:
         f"From the next run on, copies go to {rule.place.path}.",
         f"Those made before stay at {places}, where this rule no longer looks, until a person removes them.",
         "A run that was going when the rule was edited stops before it publishes anything more.",
+    ]
+
+
+def _outgoing_notes(rule: Rule, now: datetime) -> list[str]:
+    return [
+        f"Until {write_moment(one.until)} what the rule said before stays in force as well: {one.retention.in_words}."
+        for one in rule.outgoing
+        if one.until > now and not rule.retention.covers(one.retention)
     ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 
 from rdbkeeper.domain.backup import Backup, Instance
+from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome
-from rdbkeeper.domain.rule import Rule, check_place_is_free
+from rdbkeeper.domain.rule import Rule, RuleState, check_place_is_free
 from rdbkeeper.domain.selection import Selection, select
-from rdbkeeper.domain.status import find_instance_block
+from rdbkeeper.domain.status import RuleStatus, find_instance_block, find_kept_copies, hours_overdue
 from rdbkeeper.flows.describe import describe_rule, summarize_rule
+from rdbkeeper.flows.foresee import foresee_retention
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.ports import Record
 
@@ -27,7 +31,9 @@ class ShowRules:
     def get(self, name: str) -> Record:
         """One rule with how it is, what was sent to Scheduler, and its next fire times."""
         rule = self.context.get_rule(name)
-        return {"rule": describe_rule(rule, self.context.rules.find_status(name), self.context.clock.now())}
+        status = self.context.rules.find_status(name)
+        vault = self.context.vaults.find_vault(rule.vault)
+        return {"rule": describe_rule(rule, status, self.context.clock.now(), vault)}
 
     def list(self, after: str, limit: int) -> Record:
         """Some of the rules, by name; `next_after` is what to pass on for the next page, None at the end."""
@@ -56,16 +62,24 @@ class ShowRules:
         return self._preview(rule, instance)
 
     def _preview(self, rule: Rule, instance: Instance | None) -> Record:
+        now = self.context.clock.now()
         block = find_instance_block(rule, instance)
         backups = self.context.adapters.source(rule.provider).backups(instance) if instance else []
-        selection = select(backups, self.context.adapters.vault(rule.vault).catalog(rule.place.path).entries)
+        catalog = self.context.adapters.vault(rule.vault).catalog(rule.place.path)
+        selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now)
+        # Retention comes after copying, so it decides with what will have been copied.
+        copied = [CatalogEntry(backup.copy_id, Level.VERIFIED) for backup in selection.to_copy]
+        entries = [*catalog.entries, *copied]
         return {
             "name": rule.name,
             **self._preview_cycle(rule.cycle),
             "blocked": block.as_record() if block else None,
             "bandwidth_mbps": rule.bandwidth_mbps,
             **_preview_copying(selection),
-            "retention": {"keeps": "everything", "would_remove": []},
+            "retention": {
+                **foresee_retention(rule, entries, now),
+                "waits": _why_retention_waits(rule, instance, entries, now),
+            },
         }
 
     def _preview_cycle(self, cycle: Cycle) -> Record:
@@ -76,6 +90,19 @@ class ShowRules:
             "next_fire_times": [time.isoformat() for time in islice(cycle.fire_times(now), FIRE_TIMES_PREVIEWED)],
             "notes": [*cycle.notes(), *cycle.clock_change_notes(now)],
         }
+
+
+def _why_retention_waits(
+    rule: Rule, instance: Instance | None, entries: Sequence[CatalogEntry], now: datetime
+) -> str | None:
+    """Why a run would remove nothing though retention says so; None where it would."""
+    if instance is None:
+        return f"Nothing is removed while the instance {rule.instance} is not there."
+    kept = find_kept_copies(rule.place.path, [entry for entry in entries if not entry.is_damaged])
+    # A paused rule is not called overdue; its copies get no younger by that.
+    if hours_overdue(replace(rule, state=RuleState.ACTIVE), RuleStatus(kept=kept), now) > 0:
+        return "Nothing is removed while the rule is overdue."
+    return None
 
 
 def _preview_copying(selection: Selection) -> Record:
