@@ -12,9 +12,9 @@ import pytest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RequestError, UnknownAction
 from rdbkeeper.domain.rule import RuleEdit
-from rdbkeeper.entry.requests import (
-    ACTIONS,
-    Command,
+from rdbkeeper.entry.requests import ACTIONS, Command, ReconcileFleet, parse, parse_reconcile
+from rdbkeeper.entry.rule_requests import (
+    RULE_READERS,
     CreateRule,
     DeleteRule,
     GetRule,
@@ -24,14 +24,12 @@ from rdbkeeper.entry.requests import (
     PauseRule,
     PreviewRule,
     PreviewWish,
-    ReconcileFleet,
     ResumeRule,
     RunRule,
     ShowHistory,
     UpdateRule,
-    parse,
-    parse_reconcile,
 )
+from rdbkeeper.entry.vault_requests import VAULT_READERS
 
 EVENTS = Path(__file__).parents[2] / "events"
 NOW = datetime(2026, 11, 21, 3, 4, 5, 678, tzinfo=UTC)
@@ -140,7 +138,8 @@ def test_an_unknown_action_is_refused_and_the_known_ones_are_named(action: str) 
     assert all(known in refused.value.hint for known in ACTIONS)
 
 
-NAMED = [action for action in ACTIONS if action not in ("create", "create_many", "list", "instances", "backups")]
+UNNAMED = ("create", "create_many", "list", "instances", "backups", "vaults")
+NAMED = [action for action in (*RULE_READERS, *VAULT_READERS) if action not in UNNAMED]
 
 
 @pytest.mark.parametrize("action", NAMED)

@@ -10,9 +10,11 @@ import pytest
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError, RequestError
+from rdbkeeper.domain.retention import GRACE, KEEP_EVERYTHING, OutgoingRetention, Retention
 from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState
-from rdbkeeper.entry.requests import CreateManyRules, CreateRule, PreviewWish, UpdateRule, parse
+from rdbkeeper.entry.requests import parse
 from rdbkeeper.entry.rule_fields import MOST_RULES_AT_ONCE
+from rdbkeeper.entry.rule_requests import CreateManyRules, CreateRule, PreviewWish, UpdateRule
 
 NOW = datetime(2026, 11, 21, 3, 4, 5, 678, tzinfo=UTC)
 DAILY = {"kind": "daily", "at": "02:30", "time_zone": "Asia/Tokyo"}
@@ -67,6 +69,9 @@ def test_a_rule_is_what_was_written_and_new() -> None:
     rule = created(RULE)
     assert rule.as_record() == {
         **RULE,
+        "retention": {},
+        "outgoing_retentions": [],
+        "audit_every_days": 0,
         "state": "creating",
         "revision": 1,
         "created_at": "2026-11-21T03:04:05+00:00",
@@ -79,6 +84,47 @@ def test_vault_prefix_role_and_cap_may_be_left_out() -> None:
     rule = created({name: RULE[name] for name in ("name", "source", "cycle")})
     assert (rule.vault, rule.prefix, rule.role, rule.bandwidth_mbps) == ("default", "", "", 0)
     assert rule.state is RuleState.CREATING
+
+
+def test_a_retention_is_read_and_what_it_leaves_out_keeps_nothing() -> None:
+    rule = created({**RULE, "retention": {"keep_days": 7, "keep_monthly": 12}, "audit_every_days": 90})
+    assert rule.retention == Retention(keep_days=7, keep_monthly=12)
+    assert rule.audit_every_days == 90
+
+
+def test_what_lies_in_the_place_of_a_new_rule_with_a_retention_stays_for_the_grace_period() -> None:
+    now = NOW.replace(microsecond=0)
+    rule = created({**RULE, "retention": {"keep_days": 7}})
+    assert rule.outgoing == (OutgoingRetention(KEEP_EVERYTHING, now + GRACE),)
+    for everything in ({}, {"keep_days": 0}):
+        assert created({**RULE, "retention": everything}).outgoing == ()
+
+
+def test_an_edit_may_say_a_retention_or_that_everything_is_kept_again() -> None:
+    assert edited({"retention": {"keep_last": 3}}).retention == Retention(keep_last=3)
+    assert edited({"retention": {}}).retention == KEEP_EVERYTHING
+    assert edited({"audit_every_days": 0}) == RuleEdit(audit_every_days=0)
+    assert edited({}) == RuleEdit()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"action": "create", "rule": RULE},
+        {"action": "create_many", "rule": MANY, "instances": ["orders"]},
+        {"action": "update", "name": "a", "revision": 1, "rule": {}},
+    ],
+    ids=lambda fields: str(fields["action"]),
+)
+def test_a_place_is_taken_over_only_when_that_is_said(fields: dict[str, Any]) -> None:
+    for said, wanted in (({}, False), ({"take_over": False}, False), ({"take_over": True}, True)):
+        command = parse({**fields, **said}, NOW)
+        assert isinstance(command, CreateRule | CreateManyRules | UpdateRule)
+        assert command.take_over is wanted
+    for wrong in ("yes", 1, None):
+        with pytest.raises(InvalidRequest) as refused:
+            parse({**fields, "take_over": wrong}, NOW)
+        assert refused.value.field == "take_over"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +178,7 @@ WRONG = [
     ("prefix", "/redis/", "prefix"),
     ("prefix", "a/../b/", "prefix"),
     ("prefix", None, "rule.prefix"),
-    ("vault", "elsewhere", "vault"),
+    ("vault", "else where", "vault"),
     ("vault", 7, "rule.vault"),
     ("role", "arn:aws:iam::000000000000:role/reader", "role"),
     ("role", "path/reader", "role"),
@@ -143,6 +189,14 @@ WRONG = [
     ("bandwidth_mbps", "400", "rule.bandwidth_mbps"),
     ("bandwidth_mbps", True, "rule.bandwidth_mbps"),
     ("bandwidth_mbps", None, "rule.bandwidth_mbps"),
+    ("retention", 7, "rule.retention"),
+    ("retention", {"keep_days": 0.5}, "rule.retention.keep_days"),
+    ("retention", {"keep_days": 3651}, "rule.retention.keep_days"),
+    ("retention", {"keep_last": -1}, "rule.retention.keep_last"),
+    ("retention", {"keep_yearly": True}, "rule.retention.keep_yearly"),
+    ("retention", {"keep_hourly": 24}, "rule.retention.keep_hourly"),
+    ("audit_every_days", 3651, "rule.audit_every_days"),
+    ("audit_every_days", "90", "rule.audit_every_days"),
     ("state", "active", "rule.state"),
     ("revision", 3, "rule.revision"),
     ("created_at", "2026-11-21", "rule.created_at"),

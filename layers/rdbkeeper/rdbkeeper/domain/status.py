@@ -16,6 +16,7 @@ from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.outcome import Outcome, human_duration
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.vault import ProbeReport
 
 # ElastiCache makes automatic backups once a day ("Scheduling automatic backups").
 SOURCE_INTERVAL = timedelta(hours=24)
@@ -213,6 +214,22 @@ def find_instance_block(rule: Rule, instance: Instance | None) -> Block | None:
     return None
 
 
+def find_vault_block(vault: str, *, is_bound: bool, probe: ProbeReport | None) -> Block | None:
+    """What keeps rules from working with a vault, as its last probe saw it, or None."""
+    if not is_bound:
+        return Block(
+            "VaultNotFound",
+            f"There is no vault {vault}.",
+            "Bind it again under this name, or point the rule at another with `update`.",
+        )
+    if probe is None or probe.problem is None:
+        return None
+    problem = probe.problem
+    return Block(
+        "VaultOffline", f"The vault {vault} is offline: {problem['code']}: {problem['message']}", problem["hint"]
+    )
+
+
 POSTPONING = frozenset({"InstanceNotFound", "InstanceNotAvailable"})
 """The blocks under which a run is put off: there is nothing that it could do. Under the others it does what it can."""
 
@@ -221,6 +238,9 @@ INSTANCE_BLOCKS = POSTPONING | {"BackupsDisabled"}
 
 RETRIED_BLOCKS = frozenset({"VaultDenied", "SourceDenied", "RunDidNotStart"})
 """The blocks whose end only a run can find out, so that reconciling starts one every few hours."""
+
+VAULT_BLOCKS = frozenset({"VaultOffline", "VaultNotFound"})
+"""The blocks that the last probe of a rule's vault tells."""
 
 PROBED_BLOCKS = frozenset({"VaultUnavailable", "VaultRefused"})
 """The blocks whose end reconciling can find out by asking the vault."""

@@ -274,16 +274,18 @@ def _host(endpoint: str) -> str:
 
 
 def _check_endpoint(endpoint: str) -> None:
-    if not endpoint:
-        return
-    parts = urlsplit(endpoint)
-    try:
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        has_port = False
-    is_plain = not (parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/"))
-    if parts.scheme not in ("https", "http") or not parts.hostname or not has_port or not is_plain:
+    if endpoint and not _is_address(endpoint):
         _refuse("endpoint", "This is not the address of a store.", "Write https://HOST or https://HOST:PORT.")
+
+
+def _is_address(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:  # brackets without an address in them, or a port that is no number
+        return False
+    is_plain = not (parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/"))
+    return parts.scheme in ("https", "http") and bool(parts.hostname) and has_port and is_plain
 
 
 def _check_tags(tags: tuple[tuple[str, str], ...]) -> None:

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from rdbkeeper.domain.errors import RdbkeeperError, RequestError
-from rdbkeeper.entry.requests import (
-    Command,
+from rdbkeeper.entry.copy_requests import (
+    AuditCopies,
+    Copies,
+    CopyCommand,
+    DeleteCopy,
+    HoldCopy,
+    ReleaseCopy,
+    ShowCopy,
+)
+from rdbkeeper.entry.requests import Command
+from rdbkeeper.entry.rule_requests import (
     CreateManyRules,
     CreateRule,
     DeleteRule,
@@ -20,16 +29,29 @@ from rdbkeeper.entry.requests import (
     PreviewRule,
     PreviewWish,
     ResumeRule,
+    RuleCommand,
     RunRule,
     ShowHistory,
     UpdateRule,
 )
+from rdbkeeper.entry.vault_requests import (
+    BindVault,
+    GetVault,
+    ListVaults,
+    ProbeVault,
+    UnbindVault,
+    UpdateVault,
+    VaultCommand,
+)
 from rdbkeeper.flows.browse import BrowseSources
+from rdbkeeper.flows.copies import ShowCopies
+from rdbkeeper.flows.copy_marks import MarkCopies
 from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.register import RegisterRules
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.show import ShowRules
 from rdbkeeper.flows.start import StartRuns
+from rdbkeeper.flows.vaults import KeepVaults
 from rdbkeeper.ports import Journal, Record
 
 
@@ -47,26 +69,44 @@ def answer(journal: Journal, serve: Callable[[], Record]) -> Record:
 
 @dataclass(frozen=True)
 class RuleActions:
-    """Everything that a person can do with rules."""
+    """Everything that a person can do with rules, vaults and copies."""
 
     register: RegisterRules
     start: StartRuns
     show: ShowRules
     browse: BrowseSources
+    copies: ShowCopies
+    marks: MarkCopies
+    vaults: KeepVaults
 
     @classmethod
     def over(cls, context: RulesContext) -> RuleActions:
-        return cls(RegisterRules(context), StartRuns(context), ShowRules(context), BrowseSources(context))
+        return cls(
+            RegisterRules(context),
+            StartRuns(context),
+            ShowRules(context),
+            BrowseSources(context),
+            ShowCopies(context),
+            MarkCopies(context),
+            KeepVaults(context),
+        )
 
     def serve(self, command: Command, seconds_left: Callable[[], float]) -> Record:
         """Do what a command says."""
+        if isinstance(command, VaultCommand):
+            return self._keep_vaults(command)
+        if isinstance(command, CopyCommand):
+            return self._keep_copies(command)
+        return self._manage_rules(command, seconds_left)
+
+    def _manage_rules(self, command: RuleCommand, seconds_left: Callable[[], float]) -> Record:
         match command:
-            case CreateRule(rule):
-                return self.register.create(rule)
-            case CreateManyRules(wanted, wait_s):
-                return self.register.create_many(wanted, wait_s, seconds_left)
-            case UpdateRule(name, revision, edit):
-                return self.register.update(name, revision, edit)
+            case CreateRule(rule, take_over):
+                return self.register.create(rule, take_over=take_over)
+            case CreateManyRules(wanted, wait_s, take_over):
+                return self.register.create_many(wanted, wait_s, seconds_left, take_over=take_over)
+            case UpdateRule(name, revision, edit, take_over):
+                return self.register.update(name, revision, edit, take_over=take_over)
             case PauseRule(name):
                 return self.register.pause(name)
             case ResumeRule(name, run_now, request_id):
@@ -97,5 +137,39 @@ class RuleActions:
                 return self.browse.instances(provider)
             case ListBackups(provider, instance):
                 return self.browse.backups(provider, instance)
+            case _:
+                assert_never(command)
+
+    def _keep_copies(self, command: CopyCommand) -> Record:
+        match command:
+            case Copies(where, which, after, limit):
+                return self.copies.list(where, which, after, limit)
+            case ShowCopy(where, copy_id):
+                return self.copies.get(where, copy_id)
+            case HoldCopy(where, copy_id, note):
+                return self.marks.hold(where, copy_id, note)
+            case ReleaseCopy(where, copy_id):
+                return self.marks.release(where, copy_id)
+            case DeleteCopy(where, copy_id, confirm, note):
+                return self.marks.delete(where, copy_id, confirm, note)
+            case AuditCopies(rule, request_id, most_gigabytes):
+                return self.start.audit(rule, request_id, most_gigabytes)
+            case _:
+                assert_never(command)
+
+    def _keep_vaults(self, command: VaultCommand) -> Record:
+        match command:
+            case BindVault(wanted):
+                return self.vaults.bind(wanted)
+            case ListVaults():
+                return self.vaults.list()
+            case GetVault(name):
+                return self.vaults.get(name)
+            case UpdateVault(name, revision, edit):
+                return self.vaults.update(name, revision, edit)
+            case UnbindVault(name):
+                return self.vaults.unbind(name)
+            case ProbeVault(name):
+                return self.vaults.probe(name)
             case _:
                 assert_never(command)

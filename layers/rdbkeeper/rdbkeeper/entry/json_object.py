@@ -38,6 +38,12 @@ class JsonObject:
             raise self._unwritable(name)
         return tuple(value)
 
+    def all_texts(self) -> tuple[tuple[str, str], ...]:
+        """Every field that is there, each a text, by name."""
+        if not all(map(_is_writable, self._fields)):
+            raise self._unwritable("")
+        return tuple((name, self.text(name)) for name in sorted(map(str, self._fields)))
+
     def number(self, name: str, lowest: int, highest: int, default: int | None = None) -> int:
         value = self._take(name, default)
         if not isinstance(value, int) or isinstance(value, bool):

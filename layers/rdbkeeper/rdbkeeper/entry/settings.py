@@ -65,12 +65,17 @@ def rule_of(environment: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """Where things are kept; every function reads these."""
+    """Where things are kept; every function reads these.
+
+    `account` is the stack's own, which buckets of its vaults must be owned by; "" where nobody said.
+    """
 
     table: str
     vault_bucket: str
     staging_bucket: str
     region: str = ""
+    account: str = ""
+    allows_private_endpoints: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> StoreSettings:
@@ -79,6 +84,9 @@ class StoreSettings:
             vault_bucket=_read(environment, "RDBKEEPER_VAULT_BUCKET"),
             staging_bucket=_read(environment, "RDBKEEPER_STAGING_BUCKET"),
             region=environment.get("AWS_REGION", ""),
+            account=environment.get("RDBKEEPER_ACCOUNT", ""),
+            # Whatever is not said in this very word is no leave.
+            allows_private_endpoints=environment.get("RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS", "") == "true",
         )
 
 
@@ -136,5 +144,6 @@ class ManageSettings:
                 log_retention_days=_read_number(environment, "RDBKEEPER_LOG_RETENTION_DAYS"),
                 alarm_topic_arn=_read(environment, "RDBKEEPER_ALARM_TOPIC_ARN"),
                 rule_role_arns=tuple(filter(None, environment.get("RDBKEEPER_RULE_ROLE_ARNS", "").split(","))),
+                stack_id=environment.get("RDBKEEPER_STACK_ID", ""),
             ),
         )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -20,7 +20,7 @@ from rdbkeeper.aws.run_table import DynamoRunTable
 from rdbkeeper.domain.errors import VaultNotFound
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
-from rdbkeeper.domain.vault import DEFAULT_VAULT, VaultBinding
+from rdbkeeper.domain.vault import DEFAULT_VAULT, Capabilities, StoreSum, VaultBinding
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Clock, Engine, Journal, ProbeFindings, Record, Source, Vault, VaultTable
@@ -28,6 +28,7 @@ from rdbkeeper.ports import Clock, Engine, Journal, ProbeFindings, Record, Sourc
 if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
     from rdbkeeper.flows.fleet import FleetWork
     from rdbkeeper.flows.rules_context import RulesContext
+    from rdbkeeper.vaults.connection import Connections
 
 # botocore's standard mode repeats what throttling and lost connections interrupt. Time-outs times attempts stay
 # within what a leg holds in reserve. A Complete may take minutes, but S3 sends white space meanwhile to keep the
@@ -59,9 +60,17 @@ def _session() -> Any:
 
     Most of what a list of 1,000 keys costs is reading when each was written.
     """
-    session = botocore.session.get_session()
+    return boto3.Session(botocore_session=_botocore_session())
+
+
+@cache
+def _botocore_session() -> Any:
+    return _reading_times(botocore.session.get_session())
+
+
+def _reading_times(session: Any) -> Any:
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_read_time)
-    return boto3.Session(botocore_session=session)
+    return session
 
 
 def _read_time(value: Any) -> datetime:
@@ -83,6 +92,20 @@ def patient_client(service: str) -> Any:
     return _session().client(service, config=_PATIENT)
 
 
+def s3_client(*, region: str, endpoint: str = "", addressing: str = "", credentials: Any = None) -> Any:
+    """A client for S3 elsewhere: in another region, at another endpoint, by other credentials than this function's."""
+    session = _botocore_session()
+    if credentials is not None:
+        session = _reading_times(botocore.session.Session())
+        # What describes the services is read once.
+        session.register_component("data_loader", _botocore_session().get_component("data_loader"))
+        session._credentials = credentials  # noqa: SLF001 - botocore has no other way to give it ones that are renewed
+    config = _CONFIG
+    if addressing:
+        config = _CONFIG.merge(Config(s3={**_CONFIG.s3, "addressing_style": addressing}))
+    return session.create_client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
+
+
 def vault_table(store: StoreSettings, client: Client) -> VaultTable:
     """The registered vaults, the stack's own among them."""
     from rdbkeeper.aws.vault_table import DynamoVaultTable
@@ -91,13 +114,28 @@ def vault_table(store: StoreSettings, client: Client) -> VaultTable:
     return DynamoVaultTable(client("dynamodb"), store.table, default)
 
 
+# What is taken for granted of a bucket that no probe has seen: of Amazon's all, and that it may hold locked objects,
+# which a removal would hide; of other stores nothing.
+_UNSEEN_AMAZON = Capabilities(locks=True)
+_UNSEEN = Capabilities(
+    sum=StoreSum.NONE,
+    conditional_create=False,
+    conditional_complete=False,
+    conditional_delete=False,
+    conditional_read=False,
+    locks=True,
+    keeps_versions=False,
+)
+
+
 class AwsAdapters:
-    """Sources and vaults by name."""
+    """Sources and vaults by name; lives for one invocation, and so do its connections to vaults."""
 
     def __init__(self, settings: StoreSettings, client: Client) -> None:
         self._settings = settings
         self._client = client
         self.vaults = vault_table(settings, client)
+        self._made: dict[str, Vault] = {}
 
     def source(self, provider: str) -> Source:
         from rdbkeeper.sources.elasticache import PROVIDER, ElastiCacheSource
@@ -107,15 +145,45 @@ class AwsAdapters:
         return ElastiCacheSource(self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket)
 
     def vault(self, name: str) -> Vault:
+        if name not in self._made:
+            self._made[name] = self._open_vault(name)
+        return self._made[name]
+
+    def _open_vault(self, name: str) -> Vault:
         from rdbkeeper.vaults.s3 import S3Vault
 
         binding = self.vaults.find_vault(name)
         if binding is None:
             raise VaultNotFound(f"There is no vault {name}.", field="vault", hint="The action `vaults` shows them.")
-        return S3Vault(lambda: self._client("s3"), binding.bucket, options=binding.options)
+        report = self.vaults.find_probe(name)
+        seen = report.capabilities if report else None
+        return S3Vault(
+            lambda: self._connections.client(binding),
+            binding.bucket,
+            capabilities=seen or (_UNSEEN_AMAZON if binding.is_amazon else _UNSEEN),
+            options=binding.options,
+            owner=self._connections.owner(binding),
+        )
 
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
-        raise NotImplementedError
+        from rdbkeeper.vaults.probe import probe
+
+        return probe(self._connections, binding, datetime.now(UTC), closely=closely)
+
+    @cached_property
+    def _connections(self) -> Connections:
+        from rdbkeeper.aws.secrets import read_key_pair
+        from rdbkeeper.vaults.connection import Connections
+
+        return Connections(
+            lambda: self._client("s3"),
+            s3_client,
+            lambda name: read_key_pair(self._client("secretsmanager"), name),
+            _botocore_session,
+            region=self._settings.region,
+            account=self._settings.account,
+            allows_private_endpoints=self._settings.allows_private_endpoints,
+        )
 
 
 def journal(**keys: str) -> Journal:
@@ -175,7 +243,7 @@ def rules(settings: ManageSettings, journal: Journal, client: Client = patient_c
     """What a person does with rules, over AWS."""
     from rdbkeeper.flows.rules_context import RulesContext
 
-    return RulesContext(fleet_work(settings, journal, client))
+    return RulesContext(fleet_work(settings, journal, client), staging_bucket=settings.store.staging_bucket)
 
 
 def fleet_work(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> FleetWork:

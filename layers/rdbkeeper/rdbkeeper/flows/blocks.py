@@ -13,10 +13,12 @@ from rdbkeeper.domain.status import (
     INSTANCE_BLOCKS,
     PROBED_BLOCKS,
     RETRIED_BLOCKS,
+    VAULT_BLOCKS,
     Block,
     RuleStatus,
     block_for_missed_start,
     find_instance_block,
+    find_vault_block,
     missed_fire,
 )
 from rdbkeeper.flows.fleet import FleetWork
@@ -26,6 +28,23 @@ from rdbkeeper.ports import Record
 _SETTLED = (RuleState.ACTIVE, RuleState.PAUSED)
 # A run that is denied something fails: often enough to go on soon after it was granted, too rarely to bury the history.
 HOURS_BETWEEN_RETRIES = 6
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """How a provider's instances are, by name, and what keeps rules from working with each vault that is bound."""
+
+    instances: Mapping[str, Instance]
+    vaults: Mapping[str, Block | None]
+
+    def find_block(self, rule: Rule) -> Block | None:
+        """What keeps the rule from its work, or None; its instance is told before its vault."""
+        block = find_instance_block(rule, self.instances.get(rule.instance))
+        if block is not None:
+            return block
+        if rule.vault not in self.vaults:
+            return find_vault_block(rule.vault, is_bound=False, probe=None)
+        return self.vaults[rule.vault]
 
 
 @dataclass(frozen=True)
@@ -39,47 +58,55 @@ class RefreshBlocks:
     def refresh(self, rules: Sequence[Rule], statuses: Mapping[str, RuleStatus]) -> list[RuleResult]:
         """Settle every rule for which something has changed; the instances are listed once for each provider."""
         results: list[RuleResult] = []
+        vaults = self._read_vaults()
         settled = [rule for rule in rules if rule.state in _SETTLED]
         for provider in sorted({rule.provider for rule in settled}):
             try:
-                instances = {instance.name: instance for instance in self.work.adapters.source(provider).instances()}
+                source = self.work.adapters.source(provider)
+                seen = _Seen({instance.name: instance for instance in source.instances()}, vaults)
             except RdbkeeperError as error:
                 self.work.journal.error("InstancesUnread", str(error), reason=error.code)
                 results.append(RuleResult("", error=error))
                 continue
             results += [
-                self._guard(rule, statuses.get(rule.name, RuleStatus()), instances)
+                self._guard(rule, statuses.get(rule.name, RuleStatus()), seen)
                 for rule in settled
                 if rule.provider == provider
             ]
         return results
 
-    def _is_open(self, rule: Rule, status: RuleStatus, instances: Mapping[str, Instance]) -> bool:
+    def _read_vaults(self) -> dict[str, Block | None]:
+        """What keeps rules from working with each vault that is bound."""
+        probes = self.work.vaults.probes()
+        names = [binding.name for binding in self.work.vaults.vaults()]
+        return {name: find_vault_block(name, is_bound=True, probe=probes.get(name)) for name in names}
+
+    def _is_open(self, rule: Rule, status: RuleStatus, seen: _Seen) -> bool:
         """Whether there is anything to settle; told from what was read of all rules at once."""
-        found, known = find_instance_block(rule, instances.get(rule.instance)), status.block
+        found, known = seen.find_block(rule), status.block
         if found is None:
             return known is not None or self._missed_fire(rule, status)
         return not found.has_same_cause(known)
 
-    def _guard(self, rule: Rule, status: RuleStatus, instances: Mapping[str, Instance]) -> RuleResult:
+    def _guard(self, rule: Rule, status: RuleStatus, seen: _Seen) -> RuleResult:
         """One rule's result, whatever it meets; nothing is begun when time is over."""
 
         def settle() -> RuleResult:
-            if not self._is_open(rule, status, instances):
+            if not self._is_open(rule, status, seen):
                 return RuleResult(rule.name)
             if not self.is_time_left():
                 return RuleResult(rule.name, left=True)
-            return self._settle(rule.name, instances)
+            return self._settle(rule.name, seen)
 
         return hold(self.work.journal, rule.name, f"Settling what blocks {rule.name}", "BlockUnsettled", settle)
 
-    def _settle(self, rule_name: str, instances: Mapping[str, Instance]) -> RuleResult:
+    def _settle(self, rule_name: str, seen: _Seen) -> RuleResult:
         """Block a rule or let it go on, as it is now: a run or a person may have changed it since all were read."""
         rule, status = self.work.rules.find_rule(rule_name), self.work.rules.find_status(rule_name)
         known = status.block
         if rule is None or rule.state not in _SETTLED:
             return RuleResult(rule_name)
-        found = find_instance_block(rule, instances.get(rule.instance))
+        found = seen.find_block(rule)
         if found is not None:
             if found.has_same_cause(known):
                 return RuleResult(rule_name)
@@ -110,7 +137,7 @@ class RefreshBlocks:
 
     def _is_over(self, rule: Rule, known: Block) -> bool:
         """Whether a block's cause is gone, as far as it can be told without a run."""
-        if known.code in INSTANCE_BLOCKS:
+        if known.code in INSTANCE_BLOCKS | VAULT_BLOCKS:
             return True
         if known.code not in PROBED_BLOCKS:
             return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from rdbkeeper.domain.errors import RdbkeeperError, RuleBusy, TableError
+from rdbkeeper.domain.errors import PlaceTaken, RdbkeeperError, RuleBusy, TableError
 from rdbkeeper.domain.fleet.changes import Change, LeaveAlone
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.fleet.plan import Registry, needs_closer_look, plan, plan_end
@@ -16,10 +16,11 @@ from rdbkeeper.domain.metrics import HOURS_OVERDUE, RECONCILED, rule_dimensions,
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RuleStatus, hours_overdue, missed_fire
 from rdbkeeper.flows.blocks import RefreshBlocks
+from rdbkeeper.flows.claim_upkeep import KeepClaims
 from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.flows.repairs import MOST_TOLD, RuleResult, describe_results, hold, names_of, repair_record
-from rdbkeeper.flows.uploads import give_up_uploads
+from rdbkeeper.flows.vault_probes import ProbeVaults
 from rdbkeeper.ports import Record
 
 # Rules that are worked on side by side: making functions is waiting for Lambda.
@@ -40,8 +41,8 @@ class Reconcile:
     def run(self, *, closely: bool = False, dry_run: bool = False) -> Record:
         """Reconcile everything; returns what was repaired, reported, and failed.
 
-        The fleet is read in pages; `closely` also reads each rule's part by itself, aliases included. A dry run says
-        what it would change in the fleet and does nothing.
+        The fleet is read in pages; `closely` also reads each rule's part by itself, aliases included, and examines
+        each vault. A dry run says what it would change in the fleet and does nothing.
         """
         if self.work.rules.fleet_has_ended():
             return self._refuse_after_the_end()
@@ -56,6 +57,7 @@ class Reconcile:
             return {"checked": len(rules), "would_change": [change.as_record() for change in changes[:MOST_TOLD]]}
         results = self._work_through(changes, partial(self._apply, {rule.name: rule for rule in rules}))
         results += self._finish_all(rules, results)
+        results += self._look_after_vaults(rules, closely=closely)
         results += RefreshBlocks(self.work, fleet, self._is_time_left).refresh(rules, statuses)
         answer = describe_results(len(rules), results)
         self.work.journal.measure(RECONCILED, 1, stack_dimensions(self.work.stack.stack))
@@ -69,7 +71,7 @@ class Reconcile:
         """
         self._record_end()
         results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
-        self._give_up_uploads()
+        self._let_go_of_vaults()
         answer = describe_results(len(results), results)
         self.work.journal.info("FleetEnded", answer["line"])
         return answer
@@ -80,20 +82,20 @@ class Reconcile:
         except TableError as error:  # perhaps it was removed by hand; the fleet is found by its tags alone
             self.work.journal.error("EndNotOnRecord", str(error), reason=error.code)
 
-    def _give_up_uploads(self) -> None:
-        """Abort what the stopped runs had open; the bucket's lifecycle rule stands behind it."""
+    def _let_go_of_vaults(self) -> None:
+        """Abort what the stopped runs had open, behind which the bucket's lifecycle rule stands, and release places."""
         try:
             for rule in self.work.rules.rules():
-                vault = self.work.adapters.vault(rule.vault)
-                uploads = self.work.runs.remembered_uploads(rule.name)
-                give_up_uploads(rule, uploads, vault, self.work.runs, self.work.journal)
+                if self._is_time_left():
+                    self.work.let_go_of_vault(rule, self.work.runs.remembered_uploads(rule.name))
         except TableError as error:
             self.work.journal.error("UploadsLeft", str(error), reason=error.code)
 
     def begin(self) -> Record:
         """Reconcile for the stack that is there by now, whatever was on record of its end."""
+        had_ended = self.work.rules.fleet_has_ended()
         self.work.rules.record_fleet_end(ended=False)
-        return self.run()
+        return self.run(closely=had_ended)  # the end let go of the places
 
     def _refuse_after_the_end(self) -> Record:
         self.work.journal.warning("FleetHasEnded", "The stack is being deleted, so nothing is made any more.")
@@ -195,6 +197,14 @@ class Reconcile:
         is_same = (now.revision if now else None) == (read.revision if read else None)
         return is_same and not self.work.rules.fleet_has_ended()
 
+    # ---------------------------------------------------------------- vaults
+
+    def _look_after_vaults(self, rules: Sequence[Rule], *, closely: bool) -> list[RuleResult]:
+        """Probe the vaults, and keep the claims in those that were seen closely or are back."""
+        probed = ProbeVaults(self.work, self._is_time_left).probe_all(closely=closely)
+        due = {vault.name for vault in probed if vault.is_due}
+        return [*(vault.result for vault in probed), *KeepClaims(self.work, self._is_time_left).keep(rules, due)]
+
     # ---------------------------------------------------------------- finish
 
     def _finish_all(self, rules: Sequence[Rule], results: Sequence[RuleResult]) -> list[RuleResult]:
@@ -219,6 +229,11 @@ class Reconcile:
             self.work.finish_deletion(rule)
             record = repair_record(rule.name, rule.name, "DeletionFinished", "Its deletion had been cut off.")
         else:
+            try:
+                if self.work.find_vault_block(rule.vault) is None:
+                    self.work.claim_place(rule)
+            except PlaceTaken as error:
+                return self._undo(rule, error)
             active = rule.in_state(RuleState.ACTIVE)
             try:
                 self.work.rules.replace_rule(active, rule.revision)
@@ -226,4 +241,16 @@ class Reconcile:
                 return RuleResult(rule.name)  # who was making it has finished it, or somebody has deleted it
             record = repair_record(rule.name, rule.name, "CreateFinished", "Its making had been cut off.")
         self.work.journal.bind(rule=rule.name).warning(record["code"], record["reason"])
+        return RuleResult(rule.name, (record,))
+
+    def _undo(self, rule: Rule, error: PlaceTaken) -> RuleResult:
+        """Take down a rule whose making was cut off and cannot be finished: its place is another stack's."""
+        deleting = rule.in_state(RuleState.DELETING)
+        try:
+            self.work.rules.replace_rule(deleting, rule.revision)
+        except RuleBusy:
+            return RuleResult(rule.name)
+        self.work.finish_deletion(deleting)
+        record = repair_record(rule.name, rule.place.path, "CreateUndone", f"Its making is undone: {error}")
+        self.work.journal.bind(rule=rule.name).warning(record["code"], record["reason"], reason=error.code)
         return RuleResult(rule.name, (record,))

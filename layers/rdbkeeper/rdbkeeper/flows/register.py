@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from threading import Lock
 
 from rdbkeeper.domain.errors import (
     NameTaken,
-    OutOfTime,
     RdbkeeperError,
     RevisionStale,
     RuleBusy,
     RuleNotReady,
 )
 from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState, check_place_is_free
-from rdbkeeper.flows.defects import report_defect
+from rdbkeeper.domain.status import VAULT_BLOCKS
+from rdbkeeper.flows.collisions import stale, take_up
+from rdbkeeper.flows.create_many import RESERVE_S, Wanted, create_each
 from rdbkeeper.flows.describe import describe_rule
+from rdbkeeper.flows.foresee import foresee_narrowing, is_narrowing
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.ports import Record
 
 # People who take places in the same second get in each other's way; after so many tries one is told.
 PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-# Making functions is waiting for Lambda; more at once would meet its 15 control-plane requests a second.
-MADE_AT_ONCE = 4
-# Making one function took less than this wherever it was tried; nothing is begun that might not end in time.
-RESERVE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -45,15 +41,16 @@ class RegisterRules:
 
     # ---------------------------------------------------------------- create
 
-    def create(self, rule: Rule) -> Record:
+    def create(self, rule: Rule, *, take_over: bool = False) -> Record:
         """Register a rule and make what it runs on; all of it or nothing but an empty log group.
 
-        The same request again gives the same result, whether the first was cut off or its answer was lost.
+        `take_over` replaces another stack's claim on its place. The same request again gives the same result, whether
+        the first was cut off or its answer was lost.
         """
-        return self._make(self._begin(rule))
+        return self._make(self._begin(rule, take_over=take_over), take_over=take_over)
 
     def create_many(
-        self, wanted: Sequence[tuple[str, Rule | RdbkeeperError]], wait_s: int, seconds_left: Callable[[], float]
+        self, wanted: Wanted, wait_s: int, seconds_left: Callable[[], float], *, take_over: bool = False
     ) -> Record:
         """Create each rule for itself; the answer says which were made, and why the others were not.
 
@@ -61,44 +58,27 @@ class RegisterRules:
         """
         clock = self.context.clock
         deadline = clock.monotonic() + wait_s
-        one_at_a_time = Lock()  # places are taken one after the other; what takes time, the making, runs side by side
-
-        def create(item: tuple[str, Rule | RdbkeeperError]) -> Record:
-            name, rule = item
-            try:
-                if isinstance(rule, RdbkeeperError):
-                    raise rule
-                if clock.monotonic() > deadline or seconds_left() < RESERVE_S:
-                    raise OutOfTime(
-                        f"The rule {name} was not begun, because making the others took {wait_s} s.",
-                        hint="Send the same request again: what was made stays, and it goes on with the rest. Or give "
-                        "it a longer `wait_s`, and a caller that waits as long.",
-                    )
-                with one_at_a_time:
-                    begun = self._begin(rule)
-                return {"name": name, **self._make(begun)}
-            except RdbkeeperError as error:
-                return {"name": name, "error": error.as_answer()}
-            except Exception as error:  # noqa: BLE001 - a defect that one rule brings out must not hide the others
-                defect = report_defect(self.context.journal.bind(rule=name), f"Making {name}", error)
-                return {"name": name, "error": defect.as_answer()}
-
-        with ThreadPoolExecutor(MADE_AT_ONCE) as workers:
-            results = list(workers.map(create, wanted))
+        results = create_each(
+            self.context,
+            wanted,
+            lambda rule: self._begin(rule, take_over=take_over),
+            lambda begun: self._make(begun, take_over=take_over),
+            lambda: clock.monotonic() <= deadline and seconds_left() >= RESERVE_S,
+        )
         failed = sum("error" in result for result in results)
         return {"results": results, "created": len(results) - failed, "failed": failed}
 
-    def _begin(self, rule: Rule) -> _Begun:
+    def _begin(self, rule: Rule, *, take_over: bool) -> _Begun:
         """The rule's row, put now or by an earlier request of the same wish."""
         context = self.context
         existing = context.rules.find_rule(rule.name)
         if existing is not None:
-            return _Begun(_take_up(existing, rule), is_ours=False)
+            return _Begun(take_up(existing, rule), is_ours=False)
         if context.rules.fleet_has_ended():
             raise RuleNotReady(
                 f"The stack {context.fleet.stack.stack} is being deleted.", hint="Deploy it again first."
             )
-        context.check_wish(rule)
+        context.check_wish(rule, take_over=take_over)
         context.fleet.check_names_are_free(rule)
         return self._register(rule)
 
@@ -110,8 +90,9 @@ class RegisterRules:
             others = rules.rules()
             existing = next((other for other in others if other.name == rule.name), None)
             if existing is not None:
-                return _Begun(_take_up(existing, rule), is_ours=False)
+                return _Begun(take_up(existing, rule), is_ours=False)
             check_place_is_free(rule, others)
+            self.context.get_vault(rule.vault, "vault")
             try:
                 rules.create_rule(rule, revision)
             except (RuleBusy, NameTaken):
@@ -120,13 +101,14 @@ class RegisterRules:
             return _Begun(rule, is_ours=True)
         raise RuleBusy("Others are registering rules at this moment.", hint="Send the request again.")
 
-    def _make(self, begun: _Begun) -> Record:
-        """Make what a registered rule runs on, and mark it as active.
+    def _make(self, begun: _Begun, *, take_over: bool) -> Record:
+        """Claim a registered rule's place, make what it runs on, and mark it as active.
 
         Only who put the row undoes it: whoever took it up would take down what the first is making.
         """
         rule = begun.rule
         try:
+            self._claim(rule, take_over=take_over)
             made = self.context.fleet.follow(rule.name)
         except RdbkeeperError as error:
             if begun.is_ours:
@@ -135,6 +117,7 @@ class RegisterRules:
         active = self._activate(rule) if rule.state is RuleState.CREATING else rule
         if rule.state is RuleState.CREATING:
             self._log(active, "RuleCreated", f"The rule {rule.name} is registered and its timer set.")
+            self._note_vault(active)
         return self._answer(active, made)
 
     def _activate(self, registered: Rule) -> Rule:
@@ -167,25 +150,46 @@ class RegisterRules:
 
     # ------------------------------------------------------------------ edit
 
-    def update(self, name: str, revision: int, edit: RuleEdit) -> Record:
+    def update(self, name: str, revision: int, edit: RuleEdit, *, take_over: bool = False) -> Record:
         """Edit a rule as the person read it at `revision`. Raises RevisionStale when it was changed since.
 
-        The same request again gives the same result.
+        The same request again gives the same result. While the rule keeps copies only by what it said before, the
+        answer tells what it `will_remove`, and `removes_from` when.
         """
         context = self.context
         rule = context.get_settled_rule(name)
         edited = edit.apply_to(rule, context.clock.now())
         if edited is rule and rule.revision in (revision, revision + 1):
-            return self._answer(rule, context.fleet.follow(name))  # it says so already, perhaps by this very request
+            # It says so already, perhaps by this very request.
+            self._claim(rule, take_over=take_over)
+            for path in rule.former_places:
+                context.fleet.release_place(rule, path)
+            return {**self._answer(rule, context.fleet.follow(name)), **self._foresee_narrowing(rule)}
         if rule.revision != revision:
-            raise _stale(rule, revision)
+            raise stale(rule, revision)
         if edited.cycle != rule.cycle:
             edited.cycle.get_next_fire_times(context.clock.now(), 1)
         if edited.role != rule.role:
             context.fleet.stack.check_role(edited.role)
         if (edited.provider, edited.instance) != (rule.provider, rule.instance):
             context.get_instance(edited)
-        return self._change(rule, edited, "RuleUpdated", f"The rule {name} is at revision {edited.revision}.")
+        if edited.place != rule.place:
+            context.check_new_place(edited, take_over=take_over)
+        message = f"The rule {name} is at revision {edited.revision}."
+        answer = self._change(rule, edited, "RuleUpdated", message, take_over=take_over)
+        return {**answer, **self._foresee_narrowing(edited)}
+
+    def _foresee_narrowing(self, rule: Rule) -> Record:
+        """What goes because of a narrower retention, and when; nothing where it was not narrowed."""
+        now = self.context.clock.now()
+        if not is_narrowing(rule, now):
+            return {}
+        try:
+            entries = self.context.adapters.vault(rule.vault).catalog(rule.place.path).entries
+        except RdbkeeperError as error:
+            # The edit is done, and nothing goes before the grace period is over: `preview` can tell it later.
+            return {"will_remove": None, "why_unknown": f"The copies cannot be listed at this moment: {error}"}
+        return foresee_narrowing(rule, entries, now)
 
     def pause(self, name: str) -> Record:
         """Switch a rule's timer off. A run that is going ends by itself; `run` still starts one by hand."""
@@ -209,16 +213,21 @@ class RegisterRules:
                 self.context.pause(pause_s)
         raise RuleBusy(f"Others are changing the rule {name} at this moment.", hint="Send the request again.")
 
-    def _change(self, before: Rule, after: Rule, code: str, message: str) -> Record:
+    def _change(self, before: Rule, after: Rule, code: str, message: str, *, take_over: bool = False) -> Record:
         """Put the changed row and let the fleet follow; when it cannot, put the row back as it was."""
         self._put(before, after)
         try:
+            if after.place != before.place:
+                self._claim(after, take_over=take_over)
             made = self.context.fleet.follow(after.name)
         except RdbkeeperError as error:
             self._put_back(before, after, error)
             raise
         if not after.has_same_target(before) or after.role != before.role:
             self.context.rules.record_block(after.name, None)  # what blocked it was said of the rule as it was
+        if after.place != before.place:
+            self.context.fleet.release_place(before)
+            self._note_vault(after)
         self._log(after, code, message)
         return self._answer(after, made)
 
@@ -230,12 +239,13 @@ class RegisterRules:
             if after.place != before.place:
                 registry = rules.registry_revision()
                 check_place_is_free(after, rules.rules())
+                self.context.get_vault(after.vault, "vault")
             try:
                 rules.replace_rule(after, before.revision, registry)
             except RuleBusy:
                 there = self.context.get_rule(before.name)
                 if there.revision != before.revision:
-                    raise _stale(there, before.revision) from None
+                    raise stale(there, before.revision) from None
                 # Somebody took another place meanwhile: look again whether ours is free.
                 self.context.pause(pause_s)
                 continue
@@ -245,6 +255,8 @@ class RegisterRules:
     def _put_back(self, before: Rule, after: Rule, error: RdbkeeperError) -> None:
         try:
             self._put(after, replace(before, revision=after.revision + 1))
+            if after.place != before.place:
+                self.context.fleet.release_place(after)
             self.context.fleet.follow(before.name)
         except RdbkeeperError as second:
             self._warn(
@@ -291,37 +303,31 @@ class RegisterRules:
 
     # --------------------------------------------------------------- private
 
+    def _claim(self, rule: Rule, *, take_over: bool) -> None:
+        """Put the rule's claim on its place; where its vault is known to be offline, once that is back."""
+        block = self.context.fleet.find_vault_block(rule.vault)
+        if block is None:
+            self.context.fleet.claim_place(rule, take_over=take_over)
+        else:
+            self._warn(rule, "PlaceUnclaimed", f"{rule.name} claims its place later. {block.message}", block.code)
+
+    def _note_vault(self, rule: Rule) -> None:
+        """Show a rule as blocked from the beginning whose vault is offline."""
+        block = self.context.fleet.find_vault_block(rule.vault)
+        if block is not None:
+            self.context.rules.record_block(rule.name, block)
+            self._warn(rule, "RuleBlocked", f"{block.message} Hint: {block.hint}", block.code)
+
     def _answer(self, rule: Rule, made: Record) -> Record:
         status = self.context.rules.find_status(rule.name)
-        return {"rule": describe_rule(rule, status, self.context.clock.now()), "made": made}
+        vault = self.context.vaults.find_vault(rule.vault)
+        told = describe_rule(rule, status, self.context.clock.now(), vault)
+        if status.block is not None and status.block.code in VAULT_BLOCKS:
+            told["notes"].append("It claims its place and goes on by itself once its vault is available again.")
+        return {"rule": told, "made": made}
 
     def _log(self, rule: Rule, code: str, message: str) -> None:
         self.context.journal.bind(rule=rule.name).info(code, message)
 
     def _warn(self, rule: Rule, code: str, message: str, reason: str = "") -> None:
         self.context.journal.bind(rule=rule.name).warning(code, message, reason=reason)
-
-
-def _take_up(existing: Rule, wanted: Rule) -> Rule:
-    """The row that is there, when it is what is wanted: made or half made by the same request. Raises NameTaken."""
-    if existing.state is RuleState.DELETING:
-        raise NameTaken(
-            f"There is a rule {existing.name} already (deleting).",
-            field="name",
-            hint="Its deletion is not finished. Send a `delete` of it, which finishes it, then this request again.",
-        )
-    if not existing.is_same_wish(wanted):
-        raise NameTaken(
-            f"There is a rule {existing.name} already ({existing.state.value}).",
-            field="name",
-            hint="Choose another name, or edit the rule with `update`; a rule's name is unique and cannot change.",
-        )
-    return existing
-
-
-def _stale(rule: Rule, revision: int) -> RevisionStale:
-    return RevisionStale(
-        f"The rule {rule.name} is at revision {rule.revision} by now, and you read revision {revision}.",
-        field="revision",
-        hint="Somebody else changed it. Look at it again with `get`, and repeat the edit with the revision you see.",
-    )

@@ -1,0 +1,68 @@
+"""Fields that several requests have, each read in one way."""
+
+from __future__ import annotations
+
+import re
+
+from rdbkeeper.domain.errors import InvalidRequest
+from rdbkeeper.domain.rule import PROVIDERS, check_name
+from rdbkeeper.domain.vault import check_vault_name
+from rdbkeeper.entry.json_object import JsonObject
+
+LARGEST_PAGE = 200
+# With a rule's name of 31 characters it fits into an execution's name ("Invoke" in the Lambda API reference: 64).
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_LONGEST_PAGE_MARK = 512  # a run's is its time and its id; DynamoDB takes keys of up to 1,024 bytes
+
+
+def read_rule_name(request: JsonObject) -> str:
+    """The name of a rule."""
+    name = request.text("name")
+    check_name(name)
+    return name
+
+
+def read_vault_name(request: JsonObject) -> str:
+    """The name of a vault."""
+    name = request.text("name")
+    check_vault_name(name)
+    return name
+
+
+def read_revision(request: JsonObject) -> int:
+    """The revision at which a person read what is to be edited."""
+    return request.number("revision", 1, 10**9)
+
+
+def read_provider(request: JsonObject) -> str:
+    """A provider of backups."""
+    provider = request.text("provider", PROVIDERS[0])
+    if provider not in PROVIDERS:
+        raise InvalidRequest(
+            f"The provider {provider[:80]!r} is unknown.", field="provider", hint=f"Use {' or '.join(PROVIDERS)}."
+        )
+    return provider
+
+
+def read_request_id(request: JsonObject) -> str:
+    """What makes a request the same as another; "" where it says nothing."""
+    request_id = request.text("request_id", "")
+    if request_id and not _REQUEST_ID.fullmatch(request_id):
+        raise InvalidRequest(
+            f"The field request_id is {request_id[:80]!r}.",
+            field="request_id",
+            hint="Write up to 32 letters, digits, `-` and `_`; the same again means the same request.",
+        )
+    return request_id
+
+
+def read_page_mark(request: JsonObject, name: str) -> str:
+    """Where a page begins; "" for the first."""
+    mark = request.text(name, "")
+    if len(mark) > _LONGEST_PAGE_MARK or not (mark.isascii() and mark.isprintable()):
+        raise InvalidRequest(
+            f"The field {name} is {mark[:80]!r}, which no page said.",
+            field=name,
+            hint=f"Pass on what the last page said as `next_{name}`, or leave it out to begin at the first.",
+        )
+    return mark
