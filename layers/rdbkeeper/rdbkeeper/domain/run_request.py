@@ -17,13 +17,17 @@ class RunRequest:
 
     `on_request` is True where a person or reconciling wants it, which a paused rule heeds as well. `chain` names the
     first run of a chain, "" in that one itself; the runs of a chain share their exports. `hand_overs` counts the runs
-    before this one in its chain, and `tried` holds the ids of the copies that they tried and did not make.
+    before this one in its chain, and `tried` holds the ids of the copies that they tried and did not make. With
+    `audits` the run reads copies again and copies nothing, at most `most_gigabytes` (10^9 bytes) of them; 0 is as many
+    as is usual.
     """
 
     on_request: bool = False
     chain: str = ""
     hand_overs: int = 0
     tried: tuple[str, ...] = ()
+    audits: bool = False
+    most_gigabytes: int = 0
 
     @property
     def may_hand_over(self) -> bool:
@@ -39,11 +43,13 @@ class RunRequest:
         )
 
     def as_record(self) -> dict[str, Any]:
+        asked = {"audits": True, "most_gigabytes": self.most_gigabytes} if self.audits else {}
         return {
             "requested": self.on_request,
             "chain": self.chain,
             "hand_overs": self.hand_overs,
             "tried": list(self.tried),
+            **asked,
         }
 
     @classmethod
@@ -53,6 +59,9 @@ class RunRequest:
         Raises ValueError for what no run has written.
         """
         hand_overs, tried = int(record.get("hand_overs", 0)), record.get("tried", [])
+        most_gigabytes = int(record.get("most_gigabytes", 0))
+        if most_gigabytes < 0:
+            raise ValueError(f"most_gigabytes is {most_gigabytes}")
         if hand_overs < 0 or not isinstance(tried, list):
             raise ValueError(f"hand_overs is {hand_overs}, tried is a {type(tried).__name__}")
         return cls(
@@ -60,4 +69,6 @@ class RunRequest:
             chain=str(record.get("chain", "")),
             hand_overs=hand_overs,
             tried=tuple(str(copy_id) for copy_id in tried),
+            audits=record.get("audits") is True,
+            most_gigabytes=most_gigabytes,
         )

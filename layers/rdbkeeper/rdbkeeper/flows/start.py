@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rdbkeeper.domain.errors import RdbkeeperError, RunIsGoing
+from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.run_context import run_id_of
 from rdbkeeper.ports import Record
@@ -21,10 +22,22 @@ class StartRuns:
 
         With a `request_id` the same request again answers with the same run.
         """
+        return self._start(name, request_id or self.context.clock.now().isoformat(), RunRequest(on_request=True))
+
+    def audit(self, name: str, request_id: str = "", most_gigabytes: int | None = None) -> Record:
+        """Start a run that reads copies again, the longest unread first, and copies nothing. As `run` otherwise.
+
+        It reads at most `most_gigabytes` (10^9 bytes) of them, or as much as is usual.
+        """
+        wish = f"audit {most_gigabytes} {request_id or self.context.clock.now().isoformat()}"
+        request = RunRequest(on_request=True, audits=True, most_gigabytes=most_gigabytes or 0)
+        return self._start(name, wish, request)
+
+    def _start(self, name: str, wish: str, request: RunRequest) -> Record:
         context = self.context
         rule = context.get_settled_rule(name)
         services = context.fleet.services
-        run_name = context.fleet.name_run(rule, request_id or context.clock.now().isoformat())
+        run_name = context.fleet.name_run(rule, wish)
         context.fleet.follow(name)  # what somebody removed by hand, its alias for one, would let it fail
         going = services.find_going_run(name)
         if going is not None and _run_name(going) != run_name:
@@ -33,8 +46,10 @@ class StartRuns:
                 field="name",
                 hint="Wait until it has ended; `history` shows it. It copies whatever is there to copy.",
             )
-        execution = services.start_run(name, run_name)
-        context.journal.bind(rule=name).info("RunRequested", f"A run of {name} was started by hand.")
+        # A run's name stands for its words: an ordinary one is started with the same as ever.
+        execution = services.start_run(name, run_name, request.as_record() if request.audits else None)
+        what = "An audit" if request.audits else "A run"
+        context.journal.bind(rule=name).info("RunRequested", f"{what} of {name} was started by hand.")
         return {"rule": name, "run": run_id_of(execution), "log_group": context.fleet.stack.log_group(rule.name)}
 
     def run_unless_going(self, name: str, request_id: str) -> Record:
