@@ -18,7 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from rdbkeeper.aws.table_items import pack, rule_key
+from rdbkeeper.domain.catalog import begin_of_marks
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.status import RunReport
 from rdbkeeper.entry import wiring
 
 KEYS_PER_PAGE = 1_000  # "ListObjectsV2", S3 API reference
@@ -32,14 +34,16 @@ Answer = Callable[[AWSPreparedRequest], bytes]
 class AnsweringServices:
     """`calls` counts calls by service and operation, `s3.ListObjectsV2`; what is not prepared here fails."""
 
-    def __init__(self, rule: Rule, keys: Sequence[str], backups: Sequence[tuple[str, datetime]]) -> None:
+    def __init__(
+        self, rule: Rule, keys: Sequence[str], backups: Sequence[tuple[str, datetime]], last_run: RunReport
+    ) -> None:
         self.calls: Counter[str] = Counter()
         self._clients: dict[str, Any] = {}
         self._answers: dict[str, Answer] = {
             "s3.ListObjectsV2": _lister(rule.place.path, keys),
             "s3.ListMultipartUploads": _always(_no_uploads()),
             **{f"elasticache.{name}": _always(body) for name, body in _elasticache(rule, backups)},
-            **{f"dynamodb.{name}": answer for name, answer in _table(rule)},
+            **{f"dynamodb.{name}": answer for name, answer in _table(rule, last_run)},
         }
 
     def client(self, service: str) -> Any:
@@ -72,18 +76,33 @@ def _always(body: bytes) -> Answer:
 
 
 def _lister(path: str, keys: Sequence[str]) -> Answer:
-    """The listing below the place of the rule's manifests, in pages that were written beforehand."""
-    pages = [
-        _list_page(keys[first : first + KEYS_PER_PAGE], first + KEYS_PER_PAGE, len(keys))
-        for first in range(0, max(1, len(keys)), KEYS_PER_PAGE)
+    """Listings of the rule's manifests and of its folders, in pages that were written beforehand; nothing is staged."""
+    starts = range(0, max(1, len(keys)), KEYS_PER_PAGE)
+    pages = [_list_page(keys[first : first + KEYS_PER_PAGE], first + KEYS_PER_PAGE, len(keys)) for first in starts]
+    # A copy's folder of data and the folder of the manifests.
+    copy_ids = [key.rsplit("/", 1)[-1].removesuffix(".verified.json") for key in keys]
+    names = [f"{path}{name}/" for name in (*copy_ids, "manifests")] if keys else []
+    folders = [
+        _folder_page(names[first : first + KEYS_PER_PAGE], first + KEYS_PER_PAGE, len(names))
+        for first in range(0, max(1, len(names)), KEYS_PER_PAGE)
     ]
 
     def answer(request: AWSPreparedRequest) -> bytes:
         asked = parse_qs(urlsplit(request.url).query)
-        assert asked["prefix"] == [f"{path}manifests/"]
-        return pages[int(asked.get("continuation-token", ["0"])[0]) // KEYS_PER_PAGE]
+        page = int(asked.get("continuation-token", ["0"])[0]) // KEYS_PER_PAGE
+        if asked["prefix"][0].startswith("rdbkeeper-"):
+            return _list_page((), 0, 0)
+        assert asked["prefix"] == [path]
+        if "delimiter" in asked:
+            return folders[page]
+        assert page or asked["start-after"] == [begin_of_marks(path)]
+        return pages[page]
 
     return answer
+
+
+def _folder_page(names: Sequence[str], end: int, count: int) -> bytes:
+    return _page("".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in names), end, count)
 
 
 def _list_page(keys: Sequence[str], end: int, count: int) -> bytes:
@@ -93,11 +112,16 @@ def _list_page(keys: Sequence[str], end: int, count: int) -> bytes:
         "<ChecksumType>FULL_OBJECT</ChecksumType><Size>1800</Size><StorageClass>STANDARD</StorageClass></Contents>"
         for key in keys
     )
+    return _page(contents, end, count)
+
+
+def _page(contents: str, end: int, count: int) -> bytes:
     more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < count else ""
     return (
-        f'{_XML}<ListBucketResult xmlns="{_S3_NAMES}"><Name>vault</Name><KeyCount>{len(keys)}</KeyCount>'
-        f"<MaxKeys>{KEYS_PER_PAGE}</MaxKeys><EncodingType>url</EncodingType>"
-        f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>{more}{contents}</ListBucketResult>"
+        f'{_XML}<ListBucketResult xmlns="{_S3_NAMES}"><Name>vault</Name>'
+        f"<KeyCount>{min(count, KEYS_PER_PAGE)}</KeyCount><MaxKeys>{KEYS_PER_PAGE}</MaxKeys>"
+        f"<EncodingType>url</EncodingType><IsTruncated>{str(bool(more)).lower()}</IsTruncated>"
+        f"{more}{contents}</ListBucketResult>"
     ).encode()
 
 
@@ -142,15 +166,21 @@ def _described(operation: str, found: str) -> tuple[str, bytes]:
 # ----------------------------------------------------------------------- table
 
 
-def _table(rule: Rule) -> Iterator[tuple[str, Answer]]:
-    """The rule's row, no lease and no open upload; writes are taken."""
+def _table(rule: Rule, last_run: RunReport) -> Iterator[tuple[str, Answer]]:
+    """The rule's row, one run before this one, no lease and no open upload; writes are taken."""
     key = pack(rule_key(rule.name))
     row = json.dumps({"Item": {**key, **pack({"rule": rule.as_record()})}}).encode()
 
     def get_item(request: AWSPreparedRequest) -> bytes:
         return row if json.loads(request.body)["Key"] == key else b"{}"
 
+    ran = pack({"sk": f"run#{last_run.started_at:%Y-%m-%d}#{last_run.run}", "report": last_run.as_record()})
+    history = json.dumps({"Items": [ran], "Count": 1}).encode()
+
+    def query(request: AWSPreparedRequest) -> bytes:
+        return history if json.loads(request.body).get("ScanIndexForward") is False else b'{"Items": [], "Count": 0}'
+
     yield "GetItem", get_item
-    yield "Query", _always(b'{"Items": [], "Count": 0}')
+    yield "Query", query
     for write in ("PutItem", "UpdateItem", "DeleteItem"):
         yield write, _always(b"{}")

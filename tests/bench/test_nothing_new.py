@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from tests.bench.answering_services import KEYS_PER_PAGE
-from tests.bench.nothing_new import BACKUPS_AT_SOURCE, LIST, run_once
+from tests.bench.nothing_new import BACKUPS_AT_SOURCE, KEEP_ALL_THERE, LIST, run_once
 
 READINGS_OF_THE_VAULT = 1  # to decide what to copy; what is kept is known from then on
 
@@ -19,6 +19,20 @@ run = cache(run_once)
 @pytest.mark.parametrize("copies", [0, 10, 1_000, 1_001, 2_500])
 def test_a_run_that_finds_nothing_new_lists_one_page_for_every_thousand_copies(copies: int) -> None:
     assert run(copies).list_calls == READINGS_OF_THE_VAULT * max(1, math.ceil(copies / KEYS_PER_PAGE))
+
+
+@pytest.mark.parametrize("copies", [1_000, 10_000])
+def test_deciding_by_a_retention_what_stays_lists_nothing_a_second_time(copies: int) -> None:
+    retaining = run_once(copies, KEEP_ALL_THERE)
+    assert retaining.calls == run(copies).calls
+    assert "removed" not in retaining.answer["line"]
+
+
+@pytest.mark.parametrize("copies", [10, 1_000, 2_500])
+def test_the_first_run_of_a_day_lists_the_folders_as_well_and_what_is_staged(copies: int) -> None:
+    pages_of_folders = math.ceil((copies + 1) / KEYS_PER_PAGE)  # a copy has one, and the manifests
+    extra = run_once(copies, is_first_of_day=True).calls - run(copies).calls
+    assert extra == {LIST: pages_of_folders + 1}
 
 
 def test_it_has_found_every_backup_kept() -> None:

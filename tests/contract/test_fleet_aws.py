@@ -118,6 +118,14 @@ def test_a_run_is_told_its_rule_and_that_it_was_asked_for(aws_place: AwsPlace) -
     assert found["InputPayload"] == f'{{"rule": "{rule.name}", "requested": true}}'
 
 
+def test_a_run_is_told_what_else_it_was_asked_for(aws_place: AwsPlace) -> None:
+    rule = make_rule()
+    make_function(aws_place, rule)
+    execution = aws_place.fleet.start_run(rule.name, f"{rule.name}-audit", {"audits": True, "rule": "another"})
+    found = aws_place.lab.client.get_durable_execution(DurableExecutionArn=execution)
+    assert found["InputPayload"] == f'{{"audits": true, "rule": "{rule.name}", "requested": true}}'
+
+
 def test_the_code_is_fetched_once_for_all_functions_of_a_deployment(
     aws_place: AwsPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -235,6 +235,40 @@ def test_details_too_long_for_an_item_are_cut_short_and_say_so(dynamodb: DynamoT
         assert outcome.detail.startswith("ü" * 1000) and outcome.detail.endswith(CUT_SHORT)
 
 
+def test_a_check_is_known_by_its_copy_and_rule(table: RunTable) -> None:
+    assert table.checks("r") == {}
+    table.record_check("r", "one", NOW)
+    table.record_check("r", "two", NOW - timedelta(days=400))
+    table.record_check("s", "one", NOW - timedelta(days=1))
+    assert table.checks("r") == {"one": NOW, "two": NOW - timedelta(days=400)}
+    assert table.checks("s") == {"one": NOW - timedelta(days=1)}
+
+
+def test_the_last_check_of_a_copy_counts(table: RunTable) -> None:
+    table.record_check("r", "one", NOW - timedelta(days=1))
+    table.record_check("r", "one", NOW)
+    assert table.checks("r") == {"one": NOW}
+
+
+def test_checks_of_copies_that_are_gone_are_struck_off_however_many(table: RunTable) -> None:
+    copies = [f"20261120T0215{number:02}Z-automatic.orders" for number in range(60)]
+    for copy_id in copies:
+        table.record_check("r", copy_id, NOW)
+    table.record_check("s", copies[0], NOW)
+    table.forget_checks("r", [*copies[1:], "never-checked"])
+    assert table.checks("r") == {copies[0]: NOW}
+    table.forget_checks("r", [])
+    assert table.checks("s") == {copies[0]: NOW}
+
+
+def test_checks_go_with_their_rule(tables: Tables) -> None:
+    add_rules(tables.rules, "r", "s")
+    for rule in ("r", "s"):
+        tables.runs.record_check(rule, "one", NOW)
+    tables.rules.remove_rule("r", 1, {})
+    assert (tables.runs.checks("r"), tables.runs.checks("s")) == ({}, {"one": NOW})
+
+
 def test_a_report_that_fits_is_kept_whole(dynamodb: DynamoTable) -> None:
     tables = dynamodb.tables()
     add_rules(tables.rules, "r")

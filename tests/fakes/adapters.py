@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rdbkeeper.domain.errors import VaultError, VaultNotFound
+from rdbkeeper.domain.errors import RdbkeeperError, VaultNotFound
 from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.ports import ProbeFindings
 from tests.fakes.source import MemorySource
@@ -18,7 +18,7 @@ class MemoryAdapters:
     the_source: MemorySource = field(default_factory=MemorySource)
     the_vault: MemoryVault = field(default_factory=MemoryVault)
     others: dict[str, MemoryVault] = field(default_factory=dict)
-    probes: dict[str, VaultError | ProbeFindings] = field(default_factory=dict)
+    probes: dict[str, RdbkeeperError | ProbeFindings] = field(default_factory=dict)
     probed: list[tuple[str, bool]] = field(default_factory=list)
 
     def source(self, provider: str) -> MemorySource:
@@ -35,7 +35,7 @@ class MemoryAdapters:
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
         self.probed.append((binding.name, closely))
         found = self.probes.get(binding.name)
-        if isinstance(found, VaultError):
+        if isinstance(found, RdbkeeperError):
             raise found
         if found is not None:
             return found

@@ -90,6 +90,7 @@ class MemoryFleet:
     def __post_init__(self) -> None:
         self._runs_begun = 0
         self._started: dict[str, tuple[str, str]] = {}
+        self.wishes: dict[str, Record] = {}
         self._last_modified_at = datetime(2026, 11, 21, tzinfo=UTC)
         self._deployed = (PROTOTYPE_SETTINGS, "code-1")
 
@@ -211,13 +212,14 @@ class MemoryFleet:
         return runs[0] if runs and self._find_ours(rule_name) else None
 
     @_told
-    def start_run(self, rule_name: str, run_name: str) -> str:
+    def start_run(self, rule_name: str, run_name: str, wish: Record | None = None) -> str:
         if not _RUN_NAME.fullmatch(run_name):
             raise FleetRefused(f"{run_name!r} cannot be a run's name.")
         if not self._get_ours(rule_name).alias_version:
             raise FleetRefused(f"Starting a run of the rule {rule_name} failed: its function has no alias.")
         if run_name not in self._started:
             self._started[run_name] = (rule_name, self.begin_run(rule_name, run_name=run_name))
+            self.wishes[run_name] = wish or {}
         began_for, execution = self._started[run_name]
         if began_for != rule_name:
             raise FleetRefused(f"Starting the run {run_name} failed: it was started with other words before.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard, StagedFile
 from rdbkeeper.domain.errors import BackupGone, RdbkeeperError, StagedFileChanged
+from rdbkeeper.ports import Clock
+from tests.fakes.clock import FakeClock
 
 
 class BytesStream:
@@ -41,6 +44,8 @@ class MemorySource:
     _files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     exports: dict[str, int] = field(default_factory=dict)
     staged: dict[str, bytes] = field(default_factory=dict)
+    staged_at: dict[str, datetime] = field(default_factory=dict)
+    clock: Clock = field(default_factory=FakeClock)
 
     # What a test sets up
 
@@ -112,6 +117,7 @@ class MemorySource:
         if self.exports[target] == looks:
             for name, data in self._files[backup.backup_id].items():
                 self.staged[f"{target}-{name}.rdb"] = data
+                self.staged_at[f"{target}-{name}.rdb"] = self.clock.now()
         keys = {shard: f"{target}-{shard.name}.rdb" for shard in backup.shards}
         if not set(keys.values()) <= set(self.staged):
             return None
@@ -133,6 +139,20 @@ class MemorySource:
         gone = [self.staged.pop(f"{target}-{shard.name}.rdb", None) for shard in backup.shards]
         if any(data is not None for data in gone):
             del self.exports[target]  # nothing remembers it, so the same wish is a new one
+
+    def discard_leftovers(
+        self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime
+    ) -> list[str]:
+        ours = re.compile(f"{instance.name}-{rule_tag}([0-9a-f]{{8}})[0-9a-f]{{12}}-[0-9]+[.]rdb")
+        names = [(name, found[1]) for name in self.staged if (found := ours.fullmatch(name))]
+        old = [name for name, chain in names if chain != keep_chain_tag and self._staged_at(name) < older_than]
+        for name in old:
+            del self.staged[name]
+            self.exports.pop(name.rpartition("-")[0], None)
+        return sorted(old)
+
+    def _staged_at(self, name: str) -> datetime:
+        return self.staged_at.setdefault(name, self.clock.now())
 
     @staticmethod
     def _target(backup: Backup, attempt: str) -> str:

@@ -1,4 +1,7 @@
-"""A bucket in memory, as strict as S3 about sums, lengths, conditions and uploads."""
+"""A bucket in memory, as strict as S3 about sums, lengths, conditions and uploads.
+
+Its capabilities say what it checks and tells: with less than S3's, it takes what a wrong sum or length comes with.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ from rdbkeeper.domain.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from rdbkeeper.domain.vault import Capabilities
+from rdbkeeper.domain.sums import composite_etag
+from rdbkeeper.domain.vault import Capabilities, StoreSum
 from rdbkeeper.ports import Clock, Lock, Part, StoredObject, Upload
 from rdbkeeper.rdb.checksum import crc64_nvme
 from tests.fakes.clock import FakeClock
@@ -45,6 +49,7 @@ class MemoryVault:
     parts_put: int = 0
     smallest_part_bytes: int = SMALLEST_PART_BYTES
     _next_upload: int = 0
+    _uploaded: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
     def catalog(self, path: str) -> Catalog:
         self._fail("catalog")
@@ -61,9 +66,7 @@ class MemoryVault:
 
     def _list(self, prefix: str) -> list[FoundObject]:
         keys = sorted(key for key in self.objects if key.startswith(prefix))
-        return [
-            FoundObject(key, len(self.objects[key]), _etag(self.objects[key]), self._written_at(key)) for key in keys
-        ]
+        return [FoundObject(key, len(self.objects[key]), self._etag_at(key), self._written_at(key)) for key in keys]
 
     def _written_at(self, key: str) -> datetime:
         # What a test put there by itself was written when somebody first looks.
@@ -74,7 +77,8 @@ class MemoryVault:
         data = self.objects.get(key)
         if data is None:
             return None
-        return StoredObject(len(data), _etag(data), None if key in self.without_sum else crc64_nvme(data))
+        tells_sum = self.capabilities.sum is StoreSum.CRC64NVME and key not in self.without_sum
+        return StoredObject(len(data), self._etag_at(key), crc64_nvme(data) if tells_sum else None)
 
     def read_object(self, key: str) -> bytes:
         if key not in self.objects:
@@ -83,7 +87,7 @@ class MemoryVault:
 
     def open_range(self, key: str, etag: str, first_byte: int, length_bytes: int) -> BytesStream:
         data = self.objects.get(key)
-        if data is None or _etag(data) != etag:
+        if data is None or self._etag_at(key) != etag:
             raise StoreMismatch(f"Reading {key} again failed: it is another one now.")
         return BytesStream(data[first_byte : first_byte + length_bytes])
 
@@ -117,11 +121,11 @@ class MemoryVault:
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
         self._fail("put_part")
         parts = self._parts(upload)
-        if crc64_nvme(body) != crc64nvme:
+        if self.capabilities.sum is StoreSum.CRC64NVME and crc64_nvme(body) != crc64nvme:
             raise VaultUnavailable(f"Putting part {number} of {upload.key} failed: its sum does not agree.")
         parts[number] = bytes(body)
         self.parts_put += 1
-        return Part(number, _etag(parts[number]), crc64nvme)
+        return Part(number, self._etag_of(parts[number]), crc64nvme)
 
     def complete_upload(self, upload: Upload, parts: Sequence[Part], size_bytes: int, crc64nvme: int) -> None:
         self._fail("complete_upload")
@@ -129,17 +133,22 @@ class MemoryVault:
         if upload.key in self.objects:
             raise ObjectExists(f"Completing {upload.key} failed: it exists.")
         bodies = [stored.get(part.number, b"") for part in parts]
-        if [_etag(body) for body in bodies] != [part.etag for part in parts]:
+        if [self._etag_of(body) for body in bodies] != [part.etag for part in parts]:
             raise StoreMismatch(f"Completing {upload.key} failed: a part is not what was put.")
         if any(len(body) < self.smallest_part_bytes for body in bodies[:-1]):
             raise VaultRefused(f"Completing {upload.key} failed: a part is too small.")
         data = b"".join(bodies)
-        if len(data) != size_bytes or crc64_nvme(data) != crc64nvme:
+        checks = self.capabilities.sum is StoreSum.CRC64NVME
+        if checks and (len(data) != size_bytes or crc64_nvme(data) != crc64nvme):
             raise StoreMismatch(f"Completing {upload.key} failed: length or sum does not agree.")
         self.objects[upload.key] = data
+        if self.capabilities.sum is not StoreSum.NONE:
+            self._uploaded[upload.key] = (data, composite_etag([part.etag for part in parts]))
         self.written_at[upload.key] = self.clock.now()
         del self.uploads[upload.upload_id]
         self._fail("complete_upload after its effect")
+        if len(data) != size_bytes:
+            raise StoreMismatch(f"Completing {upload.key} made an object of another length.")
 
     def abort_upload(self, upload: Upload) -> None:
         if self.denies_aborts:
@@ -150,7 +159,7 @@ class MemoryVault:
         data = self.objects.get(key)
         if data is None:
             return
-        if _etag(data) != etag:
+        if self._etag_at(key) != etag:
             raise StoreMismatch(f"Removing {key} failed: it is another one now.")
         del self.objects[key]
         self.written_at.pop(key, None)
@@ -176,10 +185,16 @@ class MemoryVault:
             raise UploadGone(f"The upload of {upload.key} is no longer open.")
         return parts
 
+    def _etag_at(self, key: str) -> str:
+        data, etag = self._uploaded.get(key, (b"", ""))
+        # What a test changed by itself is another object.
+        return etag if data is self.objects[key] else self._etag_of(self.objects[key])
+
+    def _etag_of(self, data: bytes) -> str:
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        # Where a store promises no sum, its tags are none.
+        return f'"opaque-{md5}"' if self.capabilities.sum is StoreSum.NONE else f'"{md5}"'
+
     def _fail(self, method: str) -> None:
         if self.failing.get(method):
             raise self.failing[method].pop(0)
-
-
-def _etag(data: bytes) -> str:
-    return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'

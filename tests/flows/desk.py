@@ -10,6 +10,7 @@ from typing import Any
 
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.entry.answers import RuleActions
 from rdbkeeper.flows.browse import BrowseSources
 from rdbkeeper.flows.fleet import FleetWork
@@ -20,6 +21,7 @@ from rdbkeeper.flows.run import run_rule
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.flows.show import ShowRules
 from rdbkeeper.flows.start import StartRuns
+from rdbkeeper.flows.vaults import KeepVaults
 from rdbkeeper.ports import Record, Upload
 from tests.fakes.adapters import MemoryAdapters
 from tests.fakes.clock import FakeClock
@@ -37,6 +39,7 @@ FUNCTION = "rdbkeeper-rule-orders-nightly"
 LOG_GROUP = "/aws/lambda/rdbkeeper-rule-orders-nightly"
 ALARM = "rdbkeeper-rule-orders-nightly-overdue"
 ARCHIVIST = "archivist"
+STAGING_BUCKET = "the-staging-bucket"
 
 Through = Callable[[Any], Any]
 """Puts something between the flows and a port."""
@@ -88,7 +91,7 @@ class Desk:
 
     def actions(self, through: Through = directly) -> RuleActions:
         """What a person does with rules, with something between the flows and their ports."""
-        return RuleActions.over(RulesContext(self.work(through)))
+        return RuleActions.over(RulesContext(self.work(through), staging_bucket=STAGING_BUCKET))
 
     def reconcile(self, through: Through = directly) -> Reconcile:
         return Reconcile(self.work(through), lambda: self.seconds_left)
@@ -104,6 +107,10 @@ class Desk:
     @property
     def show(self) -> ShowRules:
         return self.actions().show
+
+    @property
+    def vaults(self) -> KeepVaults:
+        return self.actions().vaults
 
     @property
     def browse(self) -> BrowseSources:
@@ -196,3 +203,6 @@ class _AdaptersThrough:
 
     def vault(self, name: str) -> Any:
         return self.through(self.adapters.vault(name))
+
+    def probe_vault(self, binding: VaultBinding, *, closely: bool) -> Any:
+        return self.through(self.adapters).probe_vault(binding, closely=closely)

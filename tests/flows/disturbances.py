@@ -21,6 +21,8 @@ _UNAVAILABLE: dict[str, type[RdbkeeperError]] = {
     "MemoryRunTable": TableUnavailable,
     "MemorySource": SourceUnavailable,
     "MemoryVault": VaultUnavailable,
+    "MemoryAdapters": VaultUnavailable,
+    "MemoryVaultTable": TableUnavailable,
 }
 
 

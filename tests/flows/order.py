@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rdbkeeper.domain.catalog import claim_key
 from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, schedule_names
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.ports import Record
@@ -23,7 +24,7 @@ def picture(desk: Desk) -> Record:
     """What a person could tell two worlds apart by.
 
     Not what grows with each attempt (revisions, versions, moments), nor what any attempt may leave: log groups, what
-    was sent and deleted as it is on record, and uploads that could not be given up and are said to be left.
+    was sent and deleted as it is on record, and uploads and claims that could not be given up and are said to be left.
     """
     return {
         "rules": {rule.name: {**rule.as_record(), "revision": 0} for rule in desk.tables.rules.rules()},
@@ -35,7 +36,7 @@ def picture(desk: Desk) -> Record:
         "alarms": dict(desk.fleet.alarms),
         "runs": {rule: len(runs) for rule, runs in desk.fleet.going.items() if runs},
         "uploads": _unexplained_uploads(desk),
-        "copies": sorted(desk.vault.objects),
+        "objects": sorted(key for key in desk.vault.objects if not _is_explained_claim(desk, key)),
         "blocks": {name: status.block for name, status in desk.tables.rules.statuses().items() if status.block},
     }
 
@@ -130,3 +131,8 @@ def _of_leftovers(desk: Desk) -> Iterator[str]:
 
 def _unexplained_uploads(desk: Desk) -> list[str]:
     return [] if "UploadLeft" in desk.journal.events() else sorted(desk.vault.uploads)
+
+
+def _is_explained_claim(desk: Desk, key: str) -> bool:
+    places = {claim_key(rule.place.path) for rule in desk.tables.rules.rules()}
+    return key.endswith("/claim.json") and key not in places and "ClaimLeft" in desk.journal.events()

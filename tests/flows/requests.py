@@ -55,6 +55,7 @@ def nothing(_: Desk) -> None:
 def made(desk: Desk) -> None:
     """As a create leaves it, in a fraction of its time."""
     desk.tables.rules.create_rule(new_rule(state=RuleState.ACTIVE, revision=AS_CREATED), 0)
+    desk.work().claim_place(desk.rule())
     desk.work().follow(NAME)
 
 
@@ -66,6 +67,7 @@ def made_and_running(desk: Desk) -> None:
 
 def paused(desk: Desk) -> None:
     desk.tables.rules.create_rule(new_rule(state=RuleState.PAUSED, revision=AS_CREATED), 0)
+    desk.work().claim_place(desk.rule())
     desk.work().follow(NAME)
     desk.clock.advance(3600)
 

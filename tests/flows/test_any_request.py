@@ -16,14 +16,16 @@ from hypothesis import strategies as st
 from rdbkeeper.domain import errors
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.status import Block
+from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.entry.answers import answer
 from rdbkeeper.entry.requests import ACTIONS, parse, parse_reconcile
 from rdbkeeper.ports import Record
 from tests.fakes.fleet import SETTINGS
 from tests.fakes.rdb_files import rdb_file
-from tests.flows.desk import ARCHIVIST, NAME, NOW, Desk, new_rule
+from tests.flows.desk import ARCHIVIST, NAME, NOW, STAGING_BUCKET, Desk, new_rule
 
 ACCOUNT = "000000000000"
+COPY_ID = "20261120T030000Z-one"
 NAMES = [NAME, "paused", "blocked", "half-made", "half-deleted", "old", "strange", "nobody"]
 INSTANCES = ["orders", "sessions", "careless", "nowhere"]
 # What a person who does nothing wrong can be refused with: all but NotOurs are RequestErrors.
@@ -54,6 +56,8 @@ def _prepared() -> Desk:
         rule = new_rule(name, state=state, prefix=f"{name}/")
         desk.tables.rules.create_rule(rule, desk.tables.registry_revision)
     desk.fleet.strangers.add(SETTINGS.function_name("strange"))
+    for name in ("offsite", "spare"):
+        desk.vaults.bind(VaultBinding(name, f"copies-{name}", NOW, role=f"arn:aws:iam::{ACCOUNT}:role/copies"))
     return desk
 
 
@@ -111,7 +115,7 @@ _cycles = st.sampled_from(
 )
 _sources = _pairs({"provider": st.just("elasticache"), "instance": st.sampled_from(INSTANCES)})
 _places = {
-    "vault": st.just("default"),
+    "vault": st.sampled_from(["default", "offsite", "unheard-of"]),
     "prefix": st.sampled_from(["", "redis/", "redis/orders/", "new/", "old/"]),
     "role": st.sampled_from(["", ARCHIVIST, "not-allowed"]),
     "bandwidth_mbps": st.sampled_from([0, 1, 400, 100_000]),
@@ -126,10 +130,22 @@ _shared = _pairs(
     },
     optional=_places,
 )
+_vaults = st.sampled_from(["default", "offsite", "spare", "unheard-of"])
+_options = _pairs(
+    {},
+    optional={
+        "kms_key": st.just(f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1"),
+        "storage_class": st.sampled_from(["STANDARD", "STANDARD_IA"]),
+        "lock_mode": st.just("COMPLIANCE"),
+        "lock_days": st.sampled_from([0, 7, 3650]),
+        "tags": st.just({"team": "platform"}),
+    },
+)
+_copy = {"rule": _names, "copy_id": st.sampled_from([COPY_ID, "20261120T030000Z-none"])}
 _limits = {"limit": st.integers(1, 200)}
 _ids = {"request_id": st.sampled_from(["", "today", "x" * 32])}
 _fields: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "create": _pairs({"rule": _rules}),
+    "create": _pairs({"rule": _rules}, optional={"take_over": st.booleans()}),
     "create_many": _pairs(
         {"rule": _shared, "instances": st.lists(st.sampled_from(INSTANCES), min_size=1, max_size=3, unique=True)}
     ),
@@ -143,6 +159,25 @@ _fields: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "preview": _pairs({"name": _names}) | _pairs({"rule": _rules}),
     "history": _pairs({"name": _names}, optional={"before": st.just("2026-11-21T03:00:00+00:00#x"), **_limits}),
     "instances": _pairs({}, optional={"provider": st.just("elasticache")}),
+    "copies": _pairs(
+        {}, optional={"state": st.sampled_from(["verified", "held", "locked"]), "rule": _names, **_limits}
+    ),
+    "copy": _pairs(_copy),
+    "hold": _pairs(_copy, optional={"note": st.just("ours")}),
+    "release": _pairs(_copy),
+    "delete_copy": _pairs({**_copy, "confirm": st.just(COPY_ID)}),
+    "audit": _pairs({"rule": _names}, optional={"most_gigabytes": st.integers(1, 100), **_ids}),
+    "bind_vault": _pairs(
+        {"name": _vaults, "bucket": st.sampled_from(["copies-offsite", "more-copies", STAGING_BUCKET])},
+        optional={"options": _options, "note": st.just("far")},
+    ),
+    "vaults": _pairs({}),
+    "vault": _pairs({"name": _vaults}),
+    "update_vault": _pairs(
+        {"name": _vaults, "revision": st.integers(1, 2)}, optional={"options": _options, "note": st.just("near")}
+    ),
+    "unbind_vault": _pairs({"name": _vaults}),
+    "probe_vault": _pairs({"name": _vaults}),
     "backups": _pairs({"instance": st.sampled_from(INSTANCES)}, optional={"provider": st.just("elasticache")}),
 }
 _good = st.sampled_from(ACTIONS).flatmap(
@@ -241,7 +276,8 @@ def test_a_request_with_something_wrong_is_answered(event: Any) -> None:
 def test_a_request_with_nothing_wrong_is_answered(event: Any, seconds_left: float) -> None:
     desk = new_world()
     check_answer(desk, untouched(), ask(desk, event, seconds_left))
-    if event["action"] in ("get", "list", "preview", "history", "instances", "backups"):
+    looks = ("get", "list", "preview", "history", "instances", "backups", "copies", "copy", "vaults", "vault")
+    if event["action"] in looks:
         assert snapshot(desk) == untouched(), "looking has changed something"
 
 

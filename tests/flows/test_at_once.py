@@ -142,9 +142,10 @@ def test_a_create_in_whose_midst_a_deletion_is_cut_off_is_told() -> None:
         desk.fleet.failing["find_going_run"] = [FleetUnavailable("no answer")]
         return asked.delete(desk, through, revision)
 
-    for meeting in _meetings(Request(asked.half_created, asked.create), begin_to_delete):
-        was_made_by_then = meeting.call == "MemoryRuleTable.find_status"
-        assert bool(meeting.hold()) == was_made_by_then, meeting.what
+    meetings = list(_meetings(Request(asked.half_created, asked.create), begin_to_delete))
+    [activation] = [meeting.number for meeting in meetings if meeting.call == "MemoryRuleTable.replace_rule"]
+    for meeting in meetings:
+        assert bool(meeting.hold()) == (meeting.number > activation), meeting.what
         assert meeting.desk.rule().state is RuleState.DELETING, meeting.what
         assert _reconcile(meeting.desk) == [], meeting.what
 

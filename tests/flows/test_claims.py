@@ -101,7 +101,7 @@ def test_a_place_of_a_stack_that_is_gone_is_taken_over_on_demand(desk: Desk, oth
 def test_taking_over_may_be_cut_off_anywhere_and_sent_again() -> None:
     def world() -> Desk:
         desk = Desk()
-        desk.vault.objects[KEY] = make_claim(replace(SETTINGS, stack="gone"), new_rule("theirs"), NOW).to_json()
+        desk.vault.objects[KEY] = make_claim("gone", "", new_rule("theirs"), NOW).to_json()
         return desk
 
     def create(desk: Desk, through: Through = directly) -> None:
@@ -276,7 +276,7 @@ def test_a_claim_that_was_taken_over_while_it_was_let_go_of_stays(desk: Desk, ot
 
 
 def test_a_claim_that_keeps_changing_is_given_up_on(desk: Desk) -> None:
-    owner = make_claim(SETTINGS, new_rule(), NOW)
+    owner = make_claim(SETTINGS.stack, SETTINGS.stack_id, new_rule(), NOW)
     vault = desk.vault
     claim_place(vault, PATH, replace(owner, stack="another"))
 

@@ -6,7 +6,7 @@ import pytest
 
 from rdbkeeper.domain.errors import FleetUnavailable, RuleNotFound, RuleNotReady, RunIsGoing
 from rdbkeeper.domain.rule import RuleState
-from rdbkeeper.entry.requests import ResumeRule
+from rdbkeeper.entry.rule_requests import ResumeRule
 from rdbkeeper.ports import Record
 from tests.flows.desk import LOG_GROUP, NAME, Desk, new_rule
 from tests.flows.order import disorders, picture

@@ -30,8 +30,9 @@ def codes(answer: Record, what: str = "repairs") -> list[str]:
     return [record["code"] for record in answer[what]]
 
 
-def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_nothing_is_written(desk: Desk) -> None:
+def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_only_the_probe_is_written(desk: Desk) -> None:
     desk.register.create(new_rule("second", instance="sessions"))
+    desk.reconcile().run()
     calls = count_calls(lambda through: desk.reconcile(through).run())
     assert calls == [
         "MemoryRuleTable.fleet_has_ended",
@@ -42,6 +43,12 @@ def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_nothing_is_written(d
         "MemoryRuleTable.sent_schedules",
         "MemoryRuleTable.deletions",
         "MemoryFleet.prototype",
+        "MemoryVaultTable.probes",
+        "MemoryVaultTable.vaults",
+        "MemoryAdapters.probe_vault",
+        "MemoryVaultTable.record_probe",
+        "MemoryVaultTable.probes",
+        "MemoryVaultTable.vaults",
         "MemorySource.instances",
     ]
     assert desk.reconcile().run()["line"] == "2 rules checked, 0 repairs, 0 reports, 0 failed"
@@ -242,7 +249,7 @@ def test_nothing_is_begun_that_might_not_end_in_time() -> None:
     before = picture(desk)
     desk.seconds_left = 60.0
     answer = desk.reconcile().run()
-    assert answer["left"] == [NAME] and answer["line"].endswith("1 left for the next time")
+    assert answer["left"] == [NAME, "vault default"] and answer["line"].endswith("2 left for the next time")
     assert picture(desk) == before
 
 

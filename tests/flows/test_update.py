@@ -20,9 +20,11 @@ from rdbkeeper.domain.errors import (
     RevisionStale,
     RuleNotFound,
     RuleNotReady,
+    VaultNotFound,
 )
 from rdbkeeper.domain.rule import RuleEdit, RuleState
-from rdbkeeper.entry.requests import UpdateRule, parse
+from rdbkeeper.entry.requests import parse
+from rdbkeeper.entry.rule_requests import UpdateRule
 from tests.flows.desk import ALARM, ARCHIVIST, FUNCTION, NAME, NOW, Desk, new_rule
 from tests.flows.order import disorders, picture
 from tests.flows.requests import AS_CREATED, BOTH_DAYS, MANUAL, half_deleted, made, paused
@@ -77,7 +79,7 @@ def test_a_changed_instance_or_prefix_says_what_follows(desk: Desk) -> None:
         "Those made before stay at redis/orders/, where this rule no longer looks, until a person removes them.",
         "A run that was going when the rule was edited stops before it publishes anything more.",
     ]
-    assert list(desk.vault.objects) == ["redis/orders/x/0001.rdb"]
+    assert list(desk.vault.objects) == ["redis/orders/x/0001.rdb", "elsewhere/sessions/claim.json"]
     assert disorders(desk) == []
 
 
@@ -175,7 +177,8 @@ def test_an_edit_of_a_paused_rule_leaves_its_timer_off() -> None:
         (RuleEdit(prefix="no slash"), InvalidRequest, "prefix"),
         (RuleEdit(cycle=Cycle("custom", "UTC", cron="0 0 31 2 *")), InvalidRequest, "cycle.cron"),
         (RuleEdit(role="administrator"), InvalidRequest, "role"),
-        (RuleEdit(vault="nowhere"), InvalidRequest, "vault"),
+        (RuleEdit(vault="nowhere"), VaultNotFound, "vault"),
+        (RuleEdit(vault="No Where"), InvalidRequest, "vault"),
         (RuleEdit(provider="nobody"), InvalidRequest, "source.provider"),
     ],
 )

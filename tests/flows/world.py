@@ -57,6 +57,7 @@ class World:
     def __post_init__(self) -> None:
         self.tables = MemoryTables(self.clock)
         self.vault.clock = self.clock
+        self.source.clock = self.clock
         self.tables.rules.create_rule(self.rule, 0)
         self.source.add_instance("orders")
 
@@ -109,6 +110,8 @@ class World:
             export_timeout=timedelta(hours=3),
             request=request or RunRequest(),
             copying=self.copying,
+            stack_name="rdbkeeper",
+            stack_id="this one",
         )
 
     def steal_lease(self) -> None:

@@ -105,7 +105,7 @@ def test_a_bandwidth_or_none_is_taken(bandwidth_mbps: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "field, change", [("source.provider", {"provider": "memcached"}), ("vault", {"vault": "elsewhere"})]
+    "field, change", [("source.provider", {"provider": "memcached"}), ("vault", {"vault": "Elsewhere"})]
 )
 def test_an_unknown_provider_or_vault_is_refused(field: str, change: dict[str, str]) -> None:
     with pytest.raises(InvalidRequest) as refused:

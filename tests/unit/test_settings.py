@@ -64,6 +64,23 @@ def test_a_whole_environment_is_read() -> None:
     assert (fleet.stack, fleet.log_retention_days, fleet.rule_role_arns) == ("rdbkeeper", 90, ())
 
 
+def test_where_the_stack_is_and_what_it_may_reach_is_read() -> None:
+    said = {
+        "AWS_REGION": "eu-central-1",
+        "RDBKEEPER_ACCOUNT": "000000000000",
+        "RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS": "true",
+    }
+    store = StoreSettings.from_environment({**STORE, **said})
+    assert (store.region, store.account, store.allows_private_endpoints) == ("eu-central-1", "000000000000", True)
+    assert ManageSettings.from_environment({**MANAGE, "RDBKEEPER_STACK_ID": "arn:s"}).fleet.stack_id == "arn:s"
+
+
+@pytest.mark.parametrize("written", ["", "false", "yes", "1", "True "])
+def test_private_endpoints_are_allowed_by_one_word_alone(written: str) -> None:
+    store = StoreSettings.from_environment({**STORE, "RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS": written})
+    assert not store.allows_private_endpoints
+
+
 @pytest.mark.parametrize(
     "written, roles", [("", ()), (ROLE, (ROLE,)), (f"{ROLE},{ROLE}-2", (ROLE, f"{ROLE}-2")), (f"{ROLE},", (ROLE,))]
 )

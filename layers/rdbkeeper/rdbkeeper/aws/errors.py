@@ -81,6 +81,17 @@ def code_of(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def status_of(error: ClientError) -> int:
+    """The HTTP status of an error; 0 where there is none."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def words_of(error: ClientError) -> str:
+    """What the service says of an error, without accounts' numbers."""
+    said = str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
+    return _ACCOUNT_NUMBER.sub("************", said)
+
+
 @dataclass(frozen=True)
 class _Tolerated:
     codes: tuple[str, ...]
@@ -113,9 +124,8 @@ def translated(family: Family, what: str) -> Iterator[None]:
 
 def _from_answer(family: Family, what: str, error: ClientError) -> RdbkeeperError:
     code = code_of(error)
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = _ACCOUNT_NUMBER.sub("************", str(error.response.get("Error", {}).get("Message", "")).rstrip("."))
-    message = f"{what} failed: {code}: {said}."
+    status = status_of(error)
+    message = f"{what} failed: {code}: {words_of(error)}."
     if code in family.special:
         special, hint = family.special[code]
         return special(message, hint=hint)

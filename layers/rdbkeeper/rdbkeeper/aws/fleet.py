@@ -15,6 +15,7 @@ from rdbkeeper.aws.schedules import Schedules
 from rdbkeeper.aws.tag_listing import list_owners
 from rdbkeeper.domain.fleet.parts import CODE, Alarm, Fleet, FunctionSettings, Prototype, ScheduleWanted
 from rdbkeeper.domain.fleet.settings import FleetSettings
+from rdbkeeper.ports import Record
 
 # Lambda takes the architecture together with the code.
 _WITH_THE_CODE = frozenset({CODE, "architecture"})
@@ -106,6 +107,6 @@ class AwsFleet:
         # Most rules are idle: whose the function is has to be asked only where something is going.
         return execution if execution and self._functions.find_ours(rule_name) else None
 
-    def start_run(self, rule_name: str, run_name: str) -> str:
+    def start_run(self, rule_name: str, run_name: str, wish: Record | None = None) -> str:
         self._functions.get_ours(rule_name)
-        return self._runs.start(self._settings.function_name(rule_name), rule_name, run_name)
+        return self._runs.start(self._settings.function_name(rule_name), rule_name, run_name, wish)

@@ -8,6 +8,7 @@ from typing import Any
 from rdbkeeper.aws.errors import tolerated, translated
 from rdbkeeper.aws.executions import start_run
 from rdbkeeper.aws.fleet_errors import FAMILY
+from rdbkeeper.ports import Record
 
 # "Statuses" of ListDurableExecutionsByFunction, Lambda API reference.
 _GOING = ["RUNNING", "PAUSING", "PAUSED"]
@@ -30,9 +31,10 @@ class Runs:
         with translated(FAMILY, f"Stopping the runs of {function}"):
             return sum(self._stop(execution) for execution in list(self._going(function)))
 
-    def start(self, function: str, rule_name: str, run_name: str) -> str:
+    def start(self, function: str, rule_name: str, run_name: str, wish: Record | None = None) -> str:
         """Start an execution through the alias, once for a name; returns its ARN."""
-        return start_run(self._client("lambda"), function, run_name, {"rule": rule_name, "requested": True})
+        event = {**(wish or {}), "rule": rule_name, "requested": True}
+        return start_run(self._client("lambda"), function, run_name, event)
 
     def _going(self, function: str, version: int | None = None) -> Iterator[str]:
         """The ARNs of the executions that are going; none where there is no such function or version."""

@@ -32,14 +32,15 @@ class DynamoVaultTable:
         return sorted(found, key=lambda binding: binding.name)
 
     def create_vault(self, binding: VaultBinding, registry_revision: int) -> None:
+        taken = NameTaken(f"There is a vault {binding.name} already.", field="name", hint="Choose another name.")
+        if binding.name == self._default.name:
+            raise taken  # it is there without a row
         writes = [self._put(binding, _ABSENT), self._items.counted_up(registry_revision)]
         refusal = self._items.write_together(writes, f"Registering the vault {binding.name}")
         if refusal is None or self._is_there(binding):
             return
         if self.find_vault(binding.name) is not None:
-            raise NameTaken(
-                f"There is a vault {binding.name} already.", field="name", hint="Choose another name."
-            ) from refusal
+            raise taken from refusal
         raise _busy("Something else was registered at the same moment.") from refusal
 
     def replace_vault(self, binding: VaultBinding, revision: int) -> None:

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from rdbkeeper.domain.fleet.settings import FleetSettings
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 
@@ -47,10 +46,10 @@ class Claim:
         return json.dumps(record, indent=2).encode() + b"\n"
 
 
-def make_claim(stack: FleetSettings, rule: Rule, now: datetime) -> Claim:
-    """The claim of one rule of a stack."""
-    identity = hashlib.sha256((stack.stack_id or stack.stack).encode()).hexdigest()[:16]
-    return Claim(identity, stack.stack, rule.name, now)
+def make_claim(stack_name: str, stack_id: str, rule: Rule, now: datetime) -> Claim:
+    """The claim of one rule of a stack; `stack_id` tells it from others of its name, "" where that is unknown."""
+    identity = hashlib.sha256((stack_id or stack_name).encode()).hexdigest()[:16]
+    return Claim(identity, stack_name, rule.name, now)
 
 
 def read_claim(body: bytes, now: datetime) -> Claim:

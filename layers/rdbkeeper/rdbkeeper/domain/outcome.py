@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from rdbkeeper.domain.catalog import Level
+from rdbkeeper.domain.moments import write_moment
 
 
 class Status(StrEnum):
@@ -44,6 +45,47 @@ class Outcome:
         return cls(**{**record, "status": Status(record["status"])})
 
 
+@dataclass(frozen=True)
+class Removals:
+    """What a run's retention did so far: how many copies went and how many bytes, and which did not, and why.
+
+    `locked_until` (aware UTC) is when the first lock of those that were met ends. `waits` says why nothing may go now.
+    `settled` are the ids of the copies that this run need not look at again; `is_over` is False while it is to go on.
+    """
+
+    removed: int = 0
+    size_bytes: int = 0
+    locked: int = 0
+    locked_until: datetime | None = None
+    failed: int = 0
+    waits: str = ""
+    is_full: bool = False
+    is_over: bool = False
+    settled: tuple[str, ...] = ()
+
+    def notes(self) -> list[str]:
+        """What a run's line says of it; nothing where nothing was to go."""
+        notes = [f"{self.removed} removed ({human_size(self.size_bytes)})"] if self.removed else []
+        if self.locked:
+            until = f" until {self.locked_until:%d %b %Y}" if self.locked_until else " by their store"
+            notes.append(f"{self.locked} retained{until}")
+        if self.failed:
+            notes.append(f"removing {self.failed} failed")
+        if self.is_full:
+            notes.append("the next run removes more")
+        return notes + ([f"nothing removed: {self.waits}"] if self.waits else [])
+
+    def as_record(self) -> dict[str, Any]:
+        until = write_moment(self.locked_until) if self.locked_until else None
+        return {**vars(self), "locked_until": until, "settled": list(self.settled)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Removals:
+        until = record["locked_until"]
+        moment = datetime.fromisoformat(until) if until else None
+        return cls(**{**record, "locked_until": moment, "settled": tuple(record["settled"])})
+
+
 def describe(outcome: Outcome) -> str:
     """What became of one backup, as a sentence: `b1 copied: 2 files, 1.2 GB, verified`."""
     facts = [outcome.detail] if outcome.detail else []
@@ -58,9 +100,16 @@ def count_statuses(outcomes: Sequence[Outcome]) -> dict[str, int]:
 
 
 def report_line(
-    rule: str, decided: Mapping[str, int], outcomes: Sequence[Outcome], next_fire: datetime | None, time_zone: str
+    rule: str,
+    decided: Mapping[str, int],
+    outcomes: Sequence[Outcome],
+    next_fire: datetime | None,
+    time_zone: str,
+    notes: Sequence[str] = (),
 ) -> str:
     """The line that tells a whole run: `decided` counts by status what was not copied, `outcomes` is what was tried.
+
+    `notes` tell what else the run did, such as `3 removed`.
 
     `orders: 3 backups found, 2 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed; next run …`
     """
@@ -68,7 +117,7 @@ def report_line(
     parts = [f"{_plural(counts.total(), 'backup')} found", f"{counts[Status.PRESENT]} already kept"]
     parts += _copied_parts([outcome for outcome in outcomes if outcome.status is Status.COPIED])
     parts += [f"{counts[status]} {status.value}" for status in (Status.POSTPONED, Status.SKIPPED) if counts[status]]
-    parts.append(f"{counts[Status.FAILED]} failed")
+    parts += [f"{counts[Status.FAILED]} failed", *notes]
     when = f"{next_fire:%a %d %b %H:%M} {time_zone}" if next_fire else "none is scheduled"
     return f"{rule}: {', '.join(parts)}; next run {when}"
 

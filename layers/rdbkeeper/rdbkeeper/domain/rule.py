@@ -92,7 +92,7 @@ class Rule:
             )
         check_instance_name(self.instance, "source.instance")
         check_vault_name(self.vault, "vault")
-        _check_prefix(self.prefix)
+        check_prefix(self.prefix)
         if self.role and not _ROLE.fullmatch(self.role):
             raise InvalidRequest(
                 f"{self.role[:80]!r} is not the name of an IAM role.",
@@ -229,12 +229,12 @@ class RuleEdit:
         )
 
 
-def check_name(name: str) -> None:
-    """Raise InvalidRequest unless `name` can be a rule's name."""
+def check_name(name: str, field: str = "name") -> None:
+    """Raise InvalidRequest, naming the field it stands in, unless `name` can be a rule's name."""
     if not _NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name[:80]!r} is not a rule's name.",
-            field="name",
+            field=field,
             hint="Begin with a lower-case letter; then up to 30 lower-case letters, digits and hyphens.",
         )
 
@@ -270,7 +270,8 @@ def _check_bandwidth(bandwidth_mbps: int) -> None:
         )
 
 
-def _check_prefix(prefix: str) -> None:
+def check_prefix(prefix: str) -> None:
+    """Raise InvalidRequest unless copies can lie below `prefix`: empty, or a path that ends in `/`."""
     if not prefix:
         return
     hint = "Leave it empty for the bucket's root, or write a path that ends in `/`, such as `redis/prod/`."

@@ -13,8 +13,10 @@ from rdbkeeper.domain.errors import BackupBusy, BackupGone, CopyTooSlow, LegNeve
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import FileTransfer, Piece, Transfer, part_size_bytes, smallest_part_bytes
+from rdbkeeper.domain.vault import StoreSum
 from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.export import Export
+from rdbkeeper.flows.locks import lock_copy
 from rdbkeeper.flows.pace import Pace, lanes_under_cap, lasts_s
 from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
 from rdbkeeper.flows.run_context import RunContext, Ticket
@@ -166,19 +168,22 @@ class CopySteps:
                 "console, and raise the stack's parameter RunMemoryMegabytes.",
             )
 
-    def replace_fragments(self, rule: Rule, ticket: Ticket, transfer: Transfer) -> Record:
-        """Remove what was read again and must not be adopted, by exact key, and open uploads in its place."""
+    def replace_fragments(self, rule: Rule, ticket: Ticket, transfer: Transfer, store_sum: StoreSum) -> Record:
+        """Remove what was read again and must not be adopted, by exact key, and open uploads in its place.
+
+        `store_sum` is what the store kept when the run began.
+        """
         self.context.renew_lease()
         vault = self.context.vault(rule)
         self._give_up_other_uploads(rule, ticket, _uploads(transfer))
         uploads = {}
-        for file in find_rejected(transfer):
+        for file in find_rejected(transfer, store_sum):
             self._remove_fragment(rule, ticket, file.key, file.found_etag, "cannot be shown to be whole")
             uploads[file.key] = self._open_upload(rule, vault, file.key)
         return uploads
 
     def publish(self, rule: Rule, export: Export, transfer: Transfer, seconds: float) -> Record:
-        """Verify all files, complete them, write the manifest, and let go of the staged files."""
+        """Verify all files, complete them, write the manifest, and lock what lies there where the vault says so."""
         self.context.renew_lease()
         self.context.check_still_wanted(rule)
         ticket, vault = export.ticket, self.context.vault(rule)
@@ -186,6 +191,7 @@ class CopySteps:
         files = complete_files(transfer, vault, self.context.log(ticket))
         self.context.renew_lease()
         manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")
+        lock_copy(rule, vault, manifest, manifest.copied_at, self.context.log(ticket))
         self._tidy_up(rule, ticket, _uploads(transfer), are_completed=True)
         outcome = Outcome(
             backup_id=ticket.backup_id,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from rdbkeeper.domain.errors import NotOurs
+from rdbkeeper.domain.claim import Claim, make_claim
+from rdbkeeper.domain.errors import NotOurs, RdbkeeperError
 from rdbkeeper.domain.fleet.changes import (
     Change,
     KeepLogs,
@@ -26,8 +27,10 @@ from rdbkeeper.domain.fleet.parts import Fleet, ScheduleSent
 from rdbkeeper.domain.fleet.plan import Registry, plan
 from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.status import Block, find_vault_block
+from rdbkeeper.flows.claims import check_place_is_unclaimed, claim_place, release_place
 from rdbkeeper.flows.uploads import give_up_uploads
-from rdbkeeper.ports import Adapters, Clock, FleetServices, Journal, Record, RuleTable, RunTable, VaultTable
+from rdbkeeper.ports import Adapters, Clock, FleetServices, Journal, Record, RuleTable, RunTable, Upload, VaultTable
 
 # What was made is looked at again until nothing is left to do; each round settles what the one before made possible.
 MOST_ROUNDS = 5
@@ -95,9 +98,19 @@ class FleetWork:
         there = self.rules.find_rule(rule.name)
         if there is None or there.state is not RuleState.DELETING:
             return deletion  # somebody else has finished it, and perhaps made a rule of that name anew
-        give_up_uploads(rule, uploads, self.adapters.vault(rule.vault), self.runs, self.journal)
+        self.let_go_of_vault(rule, uploads)
         self.rules.remove_rule(rule.name, rule.revision, deletion)
         return deletion
+
+    def let_go_of_vault(self, rule: Rule, uploads: Sequence[Upload]) -> None:
+        """Give up uploads and take a rule's claim off its place. A vault that fails keeps no rule from going."""
+        try:
+            vault = self.adapters.vault(rule.vault)
+        except RdbkeeperError as error:
+            self._warn_of_claim(rule, error)
+            return
+        give_up_uploads(rule, uploads, vault, self.runs, self.journal)
+        self.release_place(rule)
 
     def _count_going(self, rule_name: str) -> int:
         try:
@@ -131,6 +144,43 @@ class FleetWork:
         """
         whole = f"{self.stack.stack}\n{rule.name}\n{rule.created_at.isoformat()}\n{wish}"
         return f"{rule.name}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+
+    # --------------------------------------------------------------- vaults
+
+    def find_vault_block(self, vault: str) -> Block | None:
+        """What keeps rules from working with a vault, as its last probe saw it, or None."""
+        return find_vault_block(
+            vault, is_bound=self.vaults.find_vault(vault) is not None, probe=self.vaults.find_probe(vault)
+        )
+
+    def check_place_is_unclaimed(self, rule: Rule) -> None:
+        """Raise PlaceTaken when another stack's claim is on a rule's place."""
+        check_place_is_unclaimed(self.adapters.vault(rule.vault), rule.place.path, self._claim_of(rule))
+
+    def claim_place(self, rule: Rule, *, take_over: bool = False) -> bool:
+        """Put a rule's claim on its place; False when it was there. Raises PlaceTaken for another stack's."""
+        vault = self.adapters.vault(rule.vault)
+        if not claim_place(vault, rule.place.path, self._claim_of(rule), take_over=take_over):
+            return False
+        there = self.rules.find_rule(rule.name)
+        if there is None or there.state is RuleState.DELETING or there.place != rule.place:
+            self.release_place(rule)  # deleted or moved meanwhile, by somebody who found no claim to take off
+            return False
+        return True
+
+    def release_place(self, rule: Rule, path: str = "") -> None:
+        """Take a rule's claim off its place, or off another one in its vault; one that cannot be taken off is told."""
+        try:
+            release_place(self.adapters.vault(rule.vault), path or rule.place.path, self._claim_of(rule))
+        except RdbkeeperError as error:
+            self._warn_of_claim(rule, error)
+
+    def _warn_of_claim(self, rule: Rule, error: RdbkeeperError) -> None:
+        message = f"The claim of {rule.name} on {rule.place.path!r} of vault {rule.vault} stays for now: {error}"
+        self.journal.bind(rule=rule.name).warning("ClaimLeft", message, reason=error.code)
+
+    def _claim_of(self, rule: Rule) -> Claim:
+        return make_claim(self.stack.stack, self.stack.stack_id, rule, self.clock.now())
 
     # ---------------------------------------------------------- one change
 

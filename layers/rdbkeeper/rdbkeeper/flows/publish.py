@@ -14,13 +14,21 @@ from rdbkeeper.domain.catalog import manifest_key
 from rdbkeeper.domain.copy import CopiedFile, Manifest, describe_copy
 from rdbkeeper.domain.errors import FileMissing, IntegrityError, ObjectExists, StoreMismatch, UploadGone
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.domain.sums import Sums
+from rdbkeeper.domain.sums import Sums, composite_etag
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
+from rdbkeeper.domain.vault import StoreSum
 from rdbkeeper.ports import Clock, Journal, Part, Upload, Vault
 from rdbkeeper.rdb import checksum
 from rdbkeeper.rdb.envelope import Verdict, judge
 
-STORE_CHECK = "store crc64nvme"
+# What proved that the store holds the bytes that were sent, by the best sum that it keeps.
+STORE_CHECKS = {
+    StoreSum.CRC64NVME: "store crc64nvme",
+    StoreSum.PART_MD5: "store md5 of parts",
+    StoreSum.NONE: "store length",
+}
+READ_BACK = "read back whole"
+NO_STORE_SUM = "the store keeps no sum of what it holds; an audit reads the copy again"
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,20 @@ def check_all_shards(backup: Backup, transfer: Transfer) -> None:
         )
 
 
-def find_rejected(transfer: Transfer) -> list[FileTransfer]:
+def find_rejected(transfer: Transfer, store_sum: StoreSum) -> list[FileTransfer]:
     """The files found in the vault without a manifest that must not be adopted: damaged, or without sums to tell."""
-    return [file for file in transfer.files if file.is_read_again and not _can_be_adopted(file)]
+    return [file for file in transfer.files if file.is_read_again and not _can_be_adopted(file, store_sum)]
 
 
-def _can_be_adopted(file: FileTransfer) -> bool:
+def _can_be_adopted(file: FileTransfer, store_sum: StoreSum) -> bool:
     try:
         judged = judge_file(file)
     except IntegrityError:
         return False
-    # The store may keep no sum of the whole object, or another.
-    return file.found_crc64nvme == judged.sums.crc64nvme and not judged.verdict.unchecked_reason
+    if judged.verdict.unchecked_reason:
+        return False
+    # The store may keep no sum of this object, or another. Where it keeps none at all, the reading is the proof.
+    return store_sum is not StoreSum.CRC64NVME or file.found_crc64nvme == judged.sums.crc64nvme
 
 
 def complete_files(transfer: Transfer, vault: Vault, journal: Journal) -> tuple[CopiedFile, ...]:
@@ -82,7 +92,8 @@ def _complete_file(judged: Judged, vault: Vault, journal: Journal) -> CopiedFile
         )
     else:
         _complete_upload(judged, vault, journal)
-    _check_what_is_stored(judged, vault)
+    check = _check_what_is_stored(judged, vault)
+    is_unproven = check == STORE_CHECKS[StoreSum.NONE]
     return CopiedFile(
         name=file.name,
         key=file.key,
@@ -93,8 +104,8 @@ def _complete_file(judged: Judged, vault: Vault, journal: Journal) -> CopiedFile
         crc64nvme=checksum.as_hex(judged.sums.crc64nvme),
         part_size_bytes=file.part_size_bytes,
         part_sha256=tuple(receipt.sha256 for receipt in file.receipts),
-        checks=(*verdict.checks, STORE_CHECK),
-        unchecked_reason=verdict.unchecked_reason,
+        checks=(*verdict.checks, check),
+        unchecked_reason=verdict.unchecked_reason or (NO_STORE_SUM if is_unproven else ""),
     )
 
 
@@ -112,15 +123,32 @@ def _complete_upload(judged: Judged, vault: Vault, journal: Journal) -> None:
         vault.abort_upload(upload)
 
 
-def _check_what_is_stored(judged: Judged, vault: Vault) -> None:
-    file = judged.file
+def _check_what_is_stored(judged: Judged, vault: Vault) -> str:
+    """The check by which the store was seen to hold the file. Raises StoreMismatch when it holds another."""
+    file, store_sum = judged.file, vault.capabilities.sum
     stored = vault.find_object(file.key)
-    if stored is None or (stored.size_bytes, stored.crc64nvme) != (file.staged.size_bytes, judged.sums.crc64nvme):
-        raise StoreMismatch(
-            f"The vault does not hold under {file.key} the {file.staged.size_bytes:,} bytes that were sent.",
-            hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads it "
-            "again, and adopts or replaces it.",
-        )
+    if stored is not None and stored.size_bytes == file.staged.size_bytes:
+        if store_sum is StoreSum.CRC64NVME:
+            is_ours = stored.crc64nvme == judged.sums.crc64nvme
+        elif file.is_read_again:
+            is_ours = stored.etag == file.found_etag
+        else:
+            is_ours = store_sum is StoreSum.NONE or stored.etag == _expected_etag(file)
+        if is_ours:
+            return STORE_CHECKS[store_sum] if store_sum is StoreSum.CRC64NVME or not file.is_read_again else READ_BACK
+    raise StoreMismatch(
+        f"The vault does not hold under {file.key} the {file.staged.size_bytes:,} bytes that were sent.",
+        hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads it "
+        "again, and adopts or replaces it.",
+    )
+
+
+def _expected_etag(file: FileTransfer) -> str:
+    """The tag of an object made of the parts that were put; "" where their tags are no sums, which matches none."""
+    try:
+        return composite_etag([receipt.etag for receipt in file.receipts])
+    except ValueError:
+        return ""
 
 
 def publish_manifest(

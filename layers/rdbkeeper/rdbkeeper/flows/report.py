@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rdbkeeper.domain.audit import Tally
 from rdbkeeper.domain.errors import RdbkeeperError, SourceDenied, VaultDenied, VaultError
-from rdbkeeper.domain.outcome import Outcome, Status, count_statuses, report_line
+from rdbkeeper.domain.outcome import Outcome, Removals, Status, count_statuses, report_line
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.selection import leave
 from rdbkeeper.domain.status import Block, KeptCopies, RunReport, RunState, find_kept_copies
+from rdbkeeper.flows.keepers import whole_copies
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.ports import Record
 
@@ -30,14 +32,20 @@ class ReportStep:
         scan: Record,
         tried: Sequence[Outcome],
         left: Sequence[Ticket],
+        retained: Record | None,
+        audited: Record | None = None,
     ) -> Record:
         """Log the one line that tells the run, put it on record, and free the lease."""
+        removals = Removals.from_record(retained["removals"]) if retained else Removals()
+        tally = Tally.from_record(audited) if audited else Tally()
         decided: Mapping[str, int] = scan["decided"]
         outcomes = [*tried, *self._leave(left)]
         next_fire = next(rule.cycle.fire_times(self.context.clock.now()), None)
-        line = report_line(rule.name, decided, outcomes, next_fire, rule.cycle.time_zone)
+        line = report_line(
+            rule.name, decided, outcomes, next_fire, rule.cycle.time_zone, [*removals.notes(), *tally.notes()]
+        )
         counts = count_statuses(outcomes)
-        failed = counts.get(Status.FAILED, 0)
+        failed = counts.get(Status.FAILED, 0) + tally.has_failed
         write = self.context.journal.error if failed else self.context.journal.info
         write(
             "RunFinished",
@@ -46,10 +54,14 @@ class ReportStep:
             copied=counts.get(Status.COPIED, 0),
             failed=failed,
             size_bytes=sum(outcome.size_bytes for outcome in outcomes),
+            removed=removals.removed,
+            audited=tally.audited,
+            damaged=tally.damaged,
         )
         self._note_what_was_denied(rule, outcomes)
-        # Where nothing was tried, the vault holds what the scan found: it need not be listed a second time.
-        kept = self._find_kept(rule) if tried else KeptCopies.from_record(scan["kept"])
+        kept = self._find_kept(
+            rule, scan, tried, None if tally.changed_marks else retained, is_changed=tally.changed_marks
+        )
         self._end(began, RunState.FAILED if failed else RunState.SUCCEEDED, line, outcomes, kept)
         return {"line": line, "failed": failed}
 
@@ -99,10 +111,18 @@ class ReportStep:
         self.context.runs.record_run(self.context.rule_name, report, kept)
         self.context.runs.free_lease(self.context.rule_name, self.context.execution)
 
-    def _find_kept(self, rule: Rule) -> KeptCopies | None:
+    def _find_kept(
+        self, rule: Rule, scan: Record, tried: Sequence[Outcome], retained: Record | None, *, is_changed: bool
+    ) -> KeptCopies | None:
         """What lies in the rule's place now; None when the vault does not tell, which must not fail what was copied."""
+        if retained is not None and retained["kept"] is not None:
+            return KeptCopies.from_record(retained["kept"])
+        if not tried and retained is None and not is_changed:
+            # Where nothing was tried, the vault holds what the scan found: it need not be listed a second time.
+            return KeptCopies.from_record(scan["kept"])
         try:
-            return find_kept_copies(rule.place.path, self.context.vault(rule).catalog(rule.place.path).entries)
+            entries = self.context.vault(rule).catalog(rule.place.path).entries
+            return find_kept_copies(rule.place.path, whole_copies(entries))
         except VaultError as error:
             self.context.journal.warning(
                 "CatalogUnread", f"The copies could not be counted: {error}", reason=error.code

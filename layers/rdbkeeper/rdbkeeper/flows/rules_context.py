@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFound, RuleNotReady
+from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFound, RuleNotReady, VaultNotFound
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import find_instance_block
+from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable, VaultTable
 
@@ -18,11 +19,12 @@ from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable, Vault
 class RulesContext:
     """The fleet that rules run on, and through it the ports that actions on rules work with.
 
-    `pause` waits for some seconds.
+    `pause` waits for some seconds; in `staging_bucket` the provider's files lie until they are copied.
     """
 
     fleet: FleetWork
     pause: Callable[[float], None] = time.sleep
+    staging_bucket: str = ""
 
     @property
     def rules(self) -> RuleTable:
@@ -73,12 +75,37 @@ class RulesContext:
         """The rule's instance, or None."""
         return self.adapters.source(rule.provider).find_instance(rule.instance)
 
-    def check_wish(self, rule: Rule) -> Instance:
-        """The instance of a rule that is still to be made. Raises what keeps it from being, but for what is taken."""
+    def get_vault(self, name: str, field: str = "name") -> VaultBinding:
+        """The vault of that name. Raises VaultNotFound, naming the field that it stands in."""
+        binding = self.vaults.find_vault(name)
+        if binding is None:
+            raise VaultNotFound(
+                f"There is no vault {name}.",
+                field=field,
+                hint="The action `vaults` shows those that there are; `bind_vault` makes one of a bucket.",
+            )
+        return binding
+
+    def check_wish(self, rule: Rule, *, take_over: bool = False) -> Instance:
+        """The instance of a rule that is still to be made. Raises what keeps it from being, but for what is taken.
+
+        What another stack has claimed counts as taken as well, unless it is to be taken over.
+        """
         rule.cycle.get_next_fire_times(self.clock.now(), 1)
         self.fleet.stack.check_function_name(rule.name)
         self.fleet.stack.check_role(rule.role)
-        return self.get_instance(rule)
+        instance = self.get_instance(rule)
+        self.check_new_place(rule, take_over=take_over)
+        return instance
+
+    def check_new_place(self, rule: Rule, *, take_over: bool) -> None:
+        """Raise VaultNotFound, or PlaceTaken when another stack has claimed the place that the rule is to have.
+
+        A vault that is known to be offline is not asked: the rule waits for it, and so does its claim.
+        """
+        self.get_vault(rule.vault, "vault")
+        if not take_over and self.fleet.find_vault_block(rule.vault) is None:
+            self.fleet.check_place_is_unclaimed(rule)
 
     def get_instance(self, rule: Rule) -> Instance:
         """The rule's instance. Raises InstanceNotFound, and BackupsDisabled when it cannot be protected."""

@@ -1,4 +1,4 @@
-"""One run of a rule: take the lease, scan, export, copy, verify, publish, report, and hand over what is left.
+"""One run of a rule: take the lease, scan, export, copy, verify, publish, retain, report, hand over what is left.
 
 This is the order of the steps and nothing else. It is replayed after a crash, so between the steps it only computes
 from their results.
@@ -12,9 +12,12 @@ from functools import partial
 
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed
-from rdbkeeper.domain.outcome import Outcome
+from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
+from rdbkeeper.domain.vault import StoreSum
+from rdbkeeper.flows.audit_run import audit_if_due, audit_on_request
+from rdbkeeper.flows.clean_up import CleanUp
 from rdbkeeper.flows.copy import CopySteps
 from rdbkeeper.flows.export import Export, ExportSteps
 from rdbkeeper.flows.hand_over import HandOverStep, has_room
@@ -22,6 +25,7 @@ from rdbkeeper.flows.lease import LeaseStep
 from rdbkeeper.flows.legs import Legs
 from rdbkeeper.flows.publish import find_rejected
 from rdbkeeper.flows.report import ReportStep
+from rdbkeeper.flows.retain import RetainStep, retain_copies
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.scan import BackupList, ScanStep
 from rdbkeeper.ports import Engine, Poll, Record
@@ -40,20 +44,30 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         lease = _take_lease(engine, steps.lease)
         if "refused" in lease:
             return lease
+        if context.request.audits:
+            return audit_on_request(engine, context, began)
         scan = engine.step("scan", partial(steps.scan.run, began))
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
-        run = _Run(engine, steps, poll, rule, began)
+        run = _Run(engine, steps, poll, rule, began, StoreSum(scan["store_sum"]))
         tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]])
+        is_whole = not left and not scan["is_full"]
+        # What follows would be done by the run that follows as well.
+        is_last = is_whole or not context.request.may_hand_over
+        retained = run.retain(scan, tried) if is_last else None
+        audited = audit_if_due(engine, context, rule, datetime.fromisoformat(began["started_at"])) if is_last else None
         tickets = [export.ticket for export in left]
-        report = engine.step("report", partial(steps.report.finish, began, rule, scan, tried, tickets))
+        finish = partial(steps.report.finish, began, rule, scan, tried, tickets, retained, audited)
+        report = engine.step("report", finish)
     except (RuleGone, RuleChanged) as reason:
         return engine.step("report early end", partial(steps.report.end_early, began, reason))
+    except RunFailed:
+        raise  # an audit, which has been reported
     except RdbkeeperError as error:
         engine.step("report failure", partial(steps.report.report_failure, began, error))
         raise
-    if left or scan["is_full"]:
+    if not is_whole:
         is_followed = context.request.may_hand_over and _hand_over(engine, steps.hand_over, tried)
         if not is_followed:
             run.discard(left)
@@ -87,6 +101,7 @@ class _Steps:
     scan: ScanStep
     export: ExportSteps
     copy: CopySteps
+    retain: RetainStep
     report: ReportStep
     hand_over: HandOverStep
 
@@ -95,9 +110,10 @@ class _Steps:
         backups = BackupList(context)
         return cls(
             LeaseStep(context),
-            ScanStep(context, backups),
+            ScanStep(context, backups, CleanUp(context)),
             ExportSteps(context, backups),
             CopySteps(context),
+            RetainStep(context),
             ReportStep(context),
             HandOverStep(context),
         )
@@ -110,6 +126,7 @@ class _Run:
     poll: Poll
     rule: Rule
     began: Record
+    store_sum: StoreSum
     # When exports were last looked at, and the seconds of copying since: the time, as far as results tell it.
     _looked_at: str = field(init=False)
     _copied_s: float = 0.0
@@ -117,6 +134,10 @@ class _Run:
 
     def __post_init__(self) -> None:
         self._looked_at = self.began["started_at"]
+
+    @property
+    def _began_at(self) -> datetime:
+        return datetime.fromisoformat(self.began["started_at"])
 
     def copy_all(self, tickets: list[Ticket]) -> tuple[list[Outcome], list[Export]]:
         """Ask for all exports, then copy each as it becomes readable, the oldest of those first.
@@ -141,10 +162,21 @@ class _Run:
                     waiting.remove(export)
         return tried, waiting
 
+    def retain(self, scan: Record, tried: list[Outcome]) -> Record | None:
+        """What retention did, and what it found in the vault; None where there was nothing to do.
+
+        Copies that this run has made may let others go, or be kept in their stead: then all is decided anew.
+        """
+        has_copied = any(outcome.status is Status.COPIED for outcome in tried)
+        may_remove = not any(one.keeps_everything for one in self.rule.retentions_in_force(self._began_at))
+        if scan["retains"] or (has_copied and may_remove):
+            return retain_copies(self.engine, self.steps.retain, self.rule, scan["listed"])
+        return None
+
     def _has_room(self) -> bool:
         if not self._has_copied:
             return True  # so that a chain of runs comes on, however much each has to do beforehand
-        looked_after = datetime.fromisoformat(self._looked_at) - datetime.fromisoformat(self.began["started_at"])
+        looked_after = datetime.fromisoformat(self._looked_at) - self._began_at
         return has_room(self.engine, looked_after + timedelta(seconds=self._copied_s))
 
     def _wait_for_exports(self, waiting: list[Export]) -> dict[str, RdbkeeperError | None]:
@@ -166,7 +198,7 @@ class _Run:
                 raise export_error
             transfer = legs.open(export)
             moved = legs.copy(transfer)
-            if find_rejected(moved):
+            if find_rejected(moved, self.store_sum):
                 transfer = self._replace_fragments(ticket, moved)
                 moved = legs.copy(transfer)
             legs.make_time_to_publish()
@@ -190,7 +222,7 @@ class _Run:
     def _replace_fragments(self, ticket: Ticket, transfer: Transfer) -> Transfer:
         uploads = self.engine.step(
             f"replace fragments of {ticket.copy_id}",
-            partial(self.steps.copy.replace_fragments, self.rule, ticket, transfer),
+            partial(self.steps.copy.replace_fragments, self.rule, ticket, transfer, self.store_sum),
         )
         return transfer.start_over(uploads)
 

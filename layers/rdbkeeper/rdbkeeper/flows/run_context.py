@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,6 +21,16 @@ LONGEST_INVOCATION = timedelta(minutes=15)  # "Timeout", Lambda quotas
 def run_id_of(execution: str) -> str:
     """What logs, history and answers call an execution: the last part of its ARN, which tells no account."""
     return execution.rsplit("/", 1)[-1]
+
+
+def rule_tag(rule: str) -> str:
+    """What the names of all exports of a rule begin with, whichever run asked for them."""
+    return hashlib.sha256(rule.encode()).hexdigest()[:8]
+
+
+def chain_tag(chain: str) -> str:
+    """What follows in the names of the exports of one chain of runs."""
+    return hashlib.sha256(chain.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ class RunContext:
     request: RunRequest = field(default_factory=RunRequest)
     copying: CopySettings = field(default_factory=CopySettings)
     longest_invocation: timedelta = LONGEST_INVOCATION
+    stack_name: str = ""
+    stack_id: str = ""
 
     @property
     def run_id(self) -> str:
@@ -87,11 +100,17 @@ class RunContext:
 
         Asked before anything that cannot be undone: the rule may have been deleted or edited while its run was going.
         """
-        if not self.get_wanted_rule().has_same_target(rule):
+        self.get_unmoved_rule(rule)
+
+    def get_unmoved_rule(self, rule: Rule) -> Rule:
+        """The rule as it is now, at the place that this run goes by. Raises RuleGone or RuleChanged."""
+        fresh = self.get_wanted_rule()
+        if not fresh.has_same_target(rule):
             raise RuleChanged(
                 f"The rule {self.rule_name} was pointed at another instance or place while its run was going.",
                 hint="Nothing more is copied to where it pointed; the next run goes by the rule as it is now.",
             )
+        return fresh
 
     def source(self, rule: Rule) -> Source:
         return self.adapters.source(rule.provider)

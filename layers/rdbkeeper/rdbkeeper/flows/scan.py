@@ -6,9 +6,8 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rdbkeeper.domain.backup import Backup, Instance
-from rdbkeeper.domain.copy import is_data_key
-from rdbkeeper.domain.errors import BackupGone, InstanceNotFound
+from rdbkeeper.domain.backup import Backup, BackupState, Instance
+from rdbkeeper.domain.errors import BackupGone, InstanceNotFound, RdbkeeperError
 from rdbkeeper.domain.outcome import count_statuses
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.selection import leave, select
@@ -22,7 +21,11 @@ from rdbkeeper.domain.status import (
     find_kept_copies,
     owe_run,
 )
-from rdbkeeper.flows.run_context import RunContext, Ticket
+from rdbkeeper.flows.clean_up import CleanUp, PastRuns
+from rdbkeeper.flows.keepers import whole_copies
+from rdbkeeper.flows.locks import lock_what_is_not
+from rdbkeeper.flows.retain import has_something_to_go
+from rdbkeeper.flows.run_context import RunContext, Ticket, chain_tag, rule_tag
 from rdbkeeper.ports import Record
 
 
@@ -66,19 +69,21 @@ class ScanStep:
 
     context: RunContext
     backups: BackupList
+    clean_up: CleanUp
 
     def begin(self) -> Record:
         """Note when the run began, so that every report of it says the same."""
         return {"started_at": self.context.clock.now().replace(microsecond=0).isoformat()}
 
     def run(self, began: Record) -> Record:
-        """Tidy up after a run that was cut off, and decide what to copy, with reasons. Raises RuleGone, LeaseLost."""
+        """Clean up after runs that were cut off, and decide what to copy, with reasons. Raises RuleGone, LeaseLost."""
         self.context.renew_lease()
         rule = self.context.get_wanted_rule()
         self.context.journal.info("RunStarted", f"Scanning the backups of {rule.instance}.")
         report = RunReport(self.context.run_id, datetime.fromisoformat(began["started_at"]), RunState.GOING)
+        past = self._find_past_runs(rule)
         self.context.runs.record_run(rule.name, report)
-        self._tidy_up(rule)
+        self.clean_up.end_uploads(rule)
         instance = self.context.source(rule).find_instance(rule.instance)
         if instance is None:
             return self._postpone(rule, report, block_for_missing_instance(rule))
@@ -86,8 +91,14 @@ class ScanStep:
         if block is not None and block.code in POSTPONING:
             return self._postpone(rule, report, block)
         backups = self.backups.read(rule, instance)
-        catalog = self.context.vault(rule).catalog(rule.place.path).entries
-        selection = select(backups, catalog, frozenset(self.context.request.tried))
+        catalog = self.context.vault(rule).catalog(rule.place.path)
+        now, tried = self.context.clock.now(), frozenset(self.context.request.tried)
+        selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, tried, past.failed)
+        self.clean_up.finish_removals(rule, catalog)
+        if past.is_first_of_day:
+            to_make = {backup.copy_id for backup in (*selection.to_copy, *selection.left)}
+            self.clean_up.remove_left_overs(rule, instance, catalog, to_make | tried)
+        lock_what_is_not(rule, self.context.vault(rule), catalog.entries, self.context.clock, self.context.journal)
         self.context.rules.record_block(rule.name, block)
         goes_on = self.context.request.may_hand_over
         left = [leave(backup.backup_id, backup.copy_id, to_successor=goes_on) for backup in selection.left]
@@ -99,17 +110,20 @@ class ScanStep:
             "to_copy": [self._ticket(backup).as_record() for backup in selection.to_copy],
             "is_full": bool(left),
             "decided": count_statuses(decided),
-            "kept": find_kept_copies(rule.place.path, catalog).as_record(),
+            "kept": find_kept_copies(rule.place.path, whole_copies(catalog.entries)).as_record(),
+            "store_sum": self.context.vault(rule).capabilities.sum.value,
+            "listed": [one.copy_id for one in backups if one.state is BackupState.COMPLETE and one.taken_at],
+            "retains": has_something_to_go(rule, catalog.entries, now),
         }
 
-    def _tidy_up(self, rule: Rule) -> None:
-        """End what earlier runs left open: what they put down, and what they opened and did not come to put down."""
-        path = rule.place.path
-        listed = [upload for upload in self.context.vault(rule).find_uploads(path) if is_data_key(path, upload.key)]
-        remembered = self.context.runs.remembered_uploads(rule.name)
-        for upload in self.context.give_up_uploads(rule, list(dict.fromkeys([*remembered, *listed]))):
-            self.context.journal.warning("UploadAborted", f"An upload of {upload.key} was left open; it is given up.")
-        self.context.runs.forget_all_attempts(rule.name)
+    def _find_past_runs(self, rule: Rule) -> PastRuns:
+        """What the rule's history tells of the run before; it need not be there, and must keep nothing from going."""
+        try:
+            runs = self.context.runs.history(rule.name, "", 2).runs
+        except RdbkeeperError as error:
+            self.context.journal.warning("HistoryUnread", f"The run before is not known: {error}", reason=error.code)
+            return PastRuns(is_first_of_day=False)
+        return PastRuns.of(runs, self.context.run_id, self.context.clock.now())
 
     def _postpone(self, rule: Rule, report: RunReport, block: Block) -> Record:
         """Put the run off: there is nothing that it could do. Reconciling starts another when the cause is gone."""
@@ -122,6 +136,10 @@ class ScanStep:
         return {"refused": block.code, "message": block.message}
 
     def _ticket(self, backup: Backup) -> Ticket:
-        """The attempt's name is one that no other chain and no other backup uses, and that a repeat finds again."""
-        named_after = f"{self.context.chain}\n{backup.copy_id}"
-        return Ticket(backup.copy_id, backup.backup_id, hashlib.sha256(named_after.encode()).hexdigest()[:16])
+        """The attempt's name is one that no other chain and no other backup uses, and that a repeat finds again.
+
+        It begins with whose it is, so that what was never discarded can be told from what is being read.
+        """
+        named_after = hashlib.sha256(backup.copy_id.encode()).hexdigest()[:12]
+        attempt = f"{rule_tag(self.context.rule_name)}{chain_tag(self.context.chain)}{named_after}"
+        return Ticket(backup.copy_id, backup.backup_id, attempt)

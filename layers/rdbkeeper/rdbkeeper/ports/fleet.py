@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from rdbkeeper.ports.records import Record
+
 if TYPE_CHECKING:  # a rule's function loads every port, and none of what a fleet is made of
     from rdbkeeper.domain.fleet.parts import Alarm, Fleet, FunctionSettings, Prototype, ScheduleWanted
 
@@ -65,5 +67,8 @@ class FleetServices(Protocol):
     def find_going_run(self, rule_name: str) -> str | None:
         """The ARN of an execution of the rule's function that is going, or None."""
 
-    def start_run(self, rule_name: str, run_name: str) -> str:
-        """Start a run through the alias, once for a name; returns the execution's ARN, that of the first time too."""
+    def start_run(self, rule_name: str, run_name: str, wish: Record | None = None) -> str:
+        """Start a run through the alias, once for a name; returns the execution's ARN, that of the first time too.
+
+        `wish` is what the run is asked for beyond being made at all, as RunRequest writes it.
+        """

@@ -49,6 +49,15 @@ class Source(Protocol):
     def discard_export(self, backup: Backup, attempt: str) -> None:
         """Remove what the export staged, by exact key. Nothing there is no error."""
 
+    def discard_leftovers(
+        self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime
+    ) -> list[str]:
+        """Remove what a rule's earlier chains of runs staged of an instance before then; returns the files' names.
+
+        An attempt's name begins with its rule's tag and then its chain's, 8 hexadecimal digits each; what was staged
+        by the chain to keep stays, whatever its age, and so does all that no rule of ours staged.
+        """
+
 
 @dataclass(frozen=True)
 class Upload:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -154,6 +155,25 @@ class ElastiCacheSource:
             with translated(_FAMILY, f"Removing the staged file {key}"):
                 self._s3().delete_object(Bucket=self._bucket, Key=key)
 
+    def discard_leftovers(
+        self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime
+    ) -> list[str]:
+        begin = f"{_exports_of(instance.name)}{rule_tag}"
+        # Nothing but our own names: 8 digits of the chain, 12 of the copy, and what ElastiCache adds for each shard.
+        ours = re.compile(rf"{re.escape(begin)}(?P<chain>[0-9a-f]{{8}})[0-9a-f]{{12}}-[0-9]{{4}}\.rdb")
+        with translated(_FAMILY, "Looking for staged files that were left"):
+            pages = self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=begin)
+            listed = [found for page in pages for found in page.get("Contents", ())]
+        removed = []
+        for found in listed:
+            name = ours.fullmatch(found["Key"])
+            if name is None or name["chain"] == keep_chain_tag or found["LastModified"] >= older_than:
+                continue
+            with translated(_FAMILY, f"Removing the staged file {found['Key']}"):
+                self._s3().delete_object(Bucket=self._bucket, Key=found["Key"])
+            removed.append(found["Key"])
+        return removed
+
     # --------------------------------------------------------------- private
 
     def _owners(self, instances: Sequence[Instance]) -> Owners:
@@ -187,7 +207,11 @@ class ElastiCacheSource:
 
 def _target(backup: Backup, attempt: str) -> str:
     """The export's name, unique to the attempt. ElastiCache stores it in lower case."""
-    return f"rdbkeeper-{backup.instance}-{attempt}".lower()
+    return f"{_exports_of(backup.instance)}{attempt}".lower()
+
+
+def _exports_of(instance: str) -> str:
+    return f"rdbkeeper-{instance}-".lower()
 
 
 def _object_name(backup: Backup, attempt: str, shard: Shard, position: int) -> str:

@@ -15,7 +15,7 @@ LONGEST_FUNCTION_NAME = 64  # characters; "CreateFunction" in the Lambda API ref
 
 @dataclass(frozen=True)
 class FleetSettings:
-    """What the template says about the fleet."""
+    """What the template says about the fleet; `stack_id` tells this stack from others of its name, "" where unknown."""
 
     stack: str
     prototype_function: str
@@ -24,6 +24,7 @@ class FleetSettings:
     log_retention_days: int
     alarm_topic_arn: str
     rule_role_arns: tuple[str, ...] = ()
+    stack_id: str = ""
 
     def function_name(self, rule_name: str) -> str:
         return f"{self.stack}-rule-{rule_name}"
