@@ -1,4 +1,4 @@
-"""The two tables over one store, in memory and in DynamoDB, with rules and runs to put into them."""
+"""The tables over one store, in memory and in DynamoDB, with rules and runs to put into them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,30 @@ import pytest
 
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
+from rdbkeeper.aws.vault_table import DynamoVaultTable
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RunReport, RunState
-from rdbkeeper.ports import RuleTable, RunTable
+from rdbkeeper.domain.vault import DEFAULT_VAULT, VaultBinding
+from rdbkeeper.ports import RuleTable, RunTable, VaultTable
 from tests.fakes.clock import FakeClock
 from tests.fakes.table import MemoryTables
 from tests.local_cloud.server import LocalCloud
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 DAY_S = 24 * 3600
+DEFAULT = VaultBinding(DEFAULT_VAULT, "the-default-bucket", NOW, region="eu-west-1")
 _numbers = count(1)
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Both ports over one store, and the clock that decides what has expired."""
+    """The ports over one store, and the clock that decides what has expired."""
 
     rules: RuleTable
     runs: RunTable
+    vaults: VaultTable
     clock: FakeClock
 
 
@@ -47,7 +51,8 @@ class DynamoTable:
         """Both ports over it; pauses take no time."""
         clock = FakeClock(NOW)
         rules = DynamoRuleTable(client or self.client, self.name, clock, pause=lambda _: None)
-        return Tables(rules, DynamoRunTable(client or self.client, self.name, clock), clock)
+        runs = DynamoRunTable(client or self.client, self.name, clock)
+        return Tables(rules, runs, DynamoVaultTable(client or self.client, self.name, DEFAULT), clock)
 
     def stored_keys(self) -> list[tuple[str, str]]:
         """The keys of everything in it."""
@@ -71,7 +76,7 @@ def dynamodb(cloud: LocalCloud) -> DynamoTable:
 def tables(request: pytest.FixtureRequest) -> Iterator[Tables]:
     if request.param == "memory":
         memory = MemoryTables(FakeClock(NOW))
-        yield Tables(memory.rules, memory.runs, memory.clock)
+        yield Tables(memory.rules, memory.runs, memory.vaults, memory.clock)
         return
     yield request.getfixturevalue("dynamodb").tables()
 

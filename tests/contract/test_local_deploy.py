@@ -41,6 +41,8 @@ def test_functions_get_their_environment_resolved_and_as_text(cloud: LocalCloud,
         "RDBKEEPER_TABLE": stack.resources["Table"],
         "RDBKEEPER_VAULT_BUCKET": stack.resources["VaultBucket"],
         "RDBKEEPER_STAGING_BUCKET": stack.resources["StagingBucket"],
+        "RDBKEEPER_ACCOUNT": "000000000000",
+        "RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS": "false",
         "RDBKEEPER_EXPORT_POLL_SECONDS": "1",
         "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "180",
         "RDBKEEPER_SPREAD_FROM_GIGABYTES": "20",
@@ -69,8 +71,34 @@ def test_roles_policies_name_what_was_made(cloud: LocalCloud, stack: Deployment)
     iam = cloud.client("iam")
     policy = iam.get_role_policy(RoleName=f"{STACK}-RunRuleRole", PolicyName="run-rule")["PolicyDocument"]
     by_sid = {statement["Sid"]: statement for statement in policy["Statement"]}
-    assert by_sid["Copies"]["Resource"] == f"arn:aws:s3:::{stack.resources['VaultBucket']}/*"
+    assert by_sid["StagedFiles"]["Resource"] == f"arn:aws:s3:::{stack.resources['StagingBucket']}/*"
+    assert by_sid["ReadRulesAndVaults"]["Resource"] == stack.arns["Table"]
     assert "PermissionsBoundary" not in iam.get_role(RoleName=f"{STACK}-RunRuleRole")["Role"]
+
+
+def test_the_stack_s_own_bucket_can_hold_locks_and_locks_nothing_by_itself(
+    cloud: LocalCloud, stack: Deployment
+) -> None:
+    vault = stack.resources["VaultBucket"]
+    found = cloud.client("s3").get_object_lock_configuration(Bucket=vault)["ObjectLockConfiguration"]
+    assert (found["ObjectLockEnabled"], "Rule" in found) == ("Enabled", False)
+    rules = cloud.client("s3").get_bucket_lifecycle_configuration(Bucket=vault)["Rules"]
+    assert [rule["Expiration"] for rule in rules if "Expiration" in rule] == [{"ExpiredObjectDeleteMarker": True}]
+
+
+def test_a_stack_that_is_given_a_bucket_makes_none_and_may_use_that_one(cloud: LocalCloud) -> None:
+    with_bucket = cloud.deploy(stack="given", parameters={"VaultBucketName": "an-old-bucket"})
+    assert not {"VaultBucket", "VaultBucketPolicy"} & set(with_bucket.resources)
+    assert with_bucket.outputs["VaultBucketName"] == "an-old-bucket"
+    functions = cloud.client("lambda")
+    for name in ("run-rule", "copy-leg", "manage-rules", "reconcile-rules"):
+        variables = functions.get_function_configuration(FunctionName=f"given-{name}")["Environment"]["Variables"]
+        assert variables["RDBKEEPER_VAULT_BUCKET"] == "an-old-bucket"
+    arn = with_bucket.resources["VaultPolicy"]
+    document = cloud.client("iam").get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+    resources = {statement["Resource"] for statement in document["Statement"]}
+    assert resources == {"arn:aws:s3:::an-old-bucket", "arn:aws:s3:::an-old-bucket/*"}
+    cloud.delete_stack(with_bucket)
 
 
 def test_the_table_and_the_logs_are_kept_as_long_as_said(cloud: LocalCloud, stack: Deployment) -> None:

@@ -22,6 +22,8 @@ ALARM = HERE.arn("cloudwatch", "alarm:stack-rule-a-overdue")
 TABLE = HERE.arn("dynamodb", "table/Table")
 RUN_ROLE = "arn:aws:iam::000000000000:role/stack-RunRuleRole"
 SCHEDULER_ROLE = "arn:aws:iam::000000000000:role/stack-SchedulerRole"
+VAULT_ROLE = "arn:aws:iam::000000000000:role/vaults"
+VAULT_KEY = HERE.arn("kms", "key/0001")
 TAGS = {"rdbkeeper:stack": "stack"}
 TAG_CONTEXT = {"aws:requesttag/rdbkeeper:stack": ("stack",), "aws:tagkeys": ("rdbkeeper:stack",)}
 TARGET = {"Arn": f"{FUNCTION}:live", "RoleArn": SCHEDULER_ROLE}
@@ -105,6 +107,17 @@ ONE_NEED = [
     ("s3", "delete_object", {"Bucket": "vault", "Key": "a", "VersionId": "v"},
      "s3:DeleteObjectVersion", "arn:aws:s3:::vault/a"),
     ("s3", "list_buckets", {}, "s3:ListAllMyBuckets", "*"),
+    ("s3", "head_bucket", {"Bucket": "vault"}, "s3:ListBucket", "arn:aws:s3:::vault"),
+    ("s3", "get_bucket_versioning", {"Bucket": "vault"}, "s3:GetBucketVersioning", "arn:aws:s3:::vault"),
+    ("s3", "get_object_lock_configuration", {"Bucket": "vault"},
+     "s3:GetBucketObjectLockConfiguration", "arn:aws:s3:::vault"),
+    ("s3", "get_object_retention", {"Bucket": "vault", "Key": "a"}, "s3:GetObjectRetention", "arn:aws:s3:::vault/a"),
+    ("s3", "get_object_legal_hold", {"Bucket": "vault", "Key": "a"}, "s3:GetObjectLegalHold", "arn:aws:s3:::vault/a"),
+    ("s3", "put_object_retention", {"Bucket": "vault", "Key": "a", "Retention": {"Mode": "GOVERNANCE"}},
+     "s3:PutObjectRetention", "arn:aws:s3:::vault/a"),
+    ("sts", "assume_role", {"RoleArn": VAULT_ROLE, "RoleSessionName": "rdbkeeper"}, "sts:AssumeRole", VAULT_ROLE),
+    ("secretsmanager", "get_secret_value", {"SecretId": "rdbkeeper/minio"},
+     "secretsmanager:GetSecretValue", HERE.arn("secretsmanager", "secret:rdbkeeper/minio-000000")),
 ]  # fmt: skip
 
 
@@ -231,6 +244,22 @@ def test_a_write_under_a_condition_on_the_old_object_needs_to_read_it() -> None:
     assert {need.action for need in written} == {"s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectTagging"}
 
 
+def test_an_object_under_a_key_of_one_s_own_needs_that_key() -> None:
+    under_key = {"Bucket": "vault", "Key": "a", "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": VAULT_KEY}
+    arn = "arn:aws:s3:::vault/a"
+    put = [Need("s3:PutObject", arn), Need("kms:GenerateDataKey", VAULT_KEY)]
+    assert needs("s3", "put_object", Body=b"", **under_key) == put
+    assert needs("s3", "create_multipart_upload", **under_key) == [*put, Need("kms:Decrypt", VAULT_KEY)]
+
+
+def test_putting_an_end_to_a_lock_needs_a_permission_of_its_own() -> None:
+    retention = {"Mode": "GOVERNANCE"}
+    asked = needs(
+        "s3", "put_object_retention", Bucket="b", Key="a", Retention=retention, BypassGovernanceRetention=True
+    )
+    assert {need.action for need in asked} == {"s3:PutObjectRetention", "s3:BypassGovernanceRetention"}
+
+
 def test_a_listing_tells_its_prefix() -> None:
     listed = needs("s3", "list_objects_v2", Bucket="vault", Prefix="redis/")
     assert listed == [Need("s3:ListBucket", "arn:aws:s3:::vault", {"s3:prefix": ("redis/",)})]
@@ -243,7 +272,7 @@ def test_a_listing_tells_its_prefix() -> None:
          "AddPermission"),
         ("s3", "copy_object", {"Bucket": "b", "Key": "k", "CopySource": "c/k"}, "CopyObject"),
         ("dynamodb", "delete_table", {"TableName": "Table"}, "DeleteTable"),
-        ("secretsmanager", "get_secret_value", {"SecretId": "s"}, "GetSecretValue"),
+        ("secretsmanager", "put_secret_value", {"SecretId": "s"}, "PutSecretValue"),
         ("lambda", "create_function",
          {"FunctionName": "f", "Role": RUN_ROLE, "Code": {"ZipFile": b""}, "KMSKeyArn": "arn:aws:kms:us-east-1:0:key"},
          "KMSKeyArn"),

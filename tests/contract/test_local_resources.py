@@ -302,6 +302,31 @@ def test_a_tables_time_to_live_and_a_log_groups_retention_follow_the_template(la
         lab.deploy()
 
 
+def test_a_bucket_is_made_for_locks_and_a_lock_of_every_object_is_not_understood(lab: StackLab) -> None:
+    resources = """
+    Bucket:
+      Type: AWS::S3::Bucket
+      Properties:
+        ObjectLockEnabled: true
+        ObjectLockConfiguration: {ObjectLockEnabled: Enabled}
+        LifecycleConfiguration: {Rules: [{Id: markers, Status: Enabled, ExpiredObjectDeleteMarker: true}]}
+    """
+    lab.write(resources)
+    bucket = lab.deploy().resources["Bucket"]
+    s3 = lab.cloud.client("s3")
+    assert s3.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]["ObjectLockEnabled"] == "Enabled"
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert rule["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    lab.write(resources.replace("ObjectLockEnabled: true", "ObjectLockEnabled: false"))
+    with pytest.raises(StackError, match="ObjectLockEnabled cannot change"):
+        lab.deploy()
+    lock = "{ObjectLockEnabled: Enabled, Rule: {DefaultRetention: {Mode: COMPLIANCE, Days: 1}}}"
+    lab.write(resources.replace("{ObjectLockEnabled: Enabled}", lock).replace("Bucket:\n", "Other:\n", 1))
+    with pytest.raises(TemplateError, match="ObjectLockConfiguration"):
+        lab.deploy()
+
+
 # Values
 
 

@@ -409,6 +409,75 @@ def test_boto3_s_own_transfers_work(s3: Any, bucket: str, tmp_path: Path) -> Non
 # -- switches for tests
 
 
+# -- locks and keys
+
+
+@pytest.fixture
+def locking(s3: Any) -> str:
+    name = f"locking-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    s3.put_object(Bucket=name, Key="a", Body=b"x")
+    return name
+
+
+def in_days(days: float) -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=days)
+
+
+def test_a_lock_is_told_as_it_was_set_and_an_object_without_one_says_so(s3: Any, locking: str) -> None:
+    none = {"status": 404, "Bucket": locking, "Key": "a"}
+    refused(s3.get_object_retention, "NoSuchObjectLockConfiguration", **none)
+    refused(s3.get_object_legal_hold, "NoSuchObjectLockConfiguration", **none)
+    refused(s3.get_object_retention, "NoSuchKey", status=404, Bucket=locking, Key="b")
+    wanted = {"Mode": "GOVERNANCE", "RetainUntilDate": in_days(3)}
+    s3.put_object_retention(Bucket=locking, Key="a", Retention=wanted)
+    assert s3.get_object_retention(Bucket=locking, Key="a")["Retention"] == wanted
+    s3.put_object_legal_hold(Bucket=locking, Key="a", LegalHold={"Status": "ON"})
+    assert s3.get_object_legal_hold(Bucket=locking, Key="a")["LegalHold"] == {"Status": "ON"}
+
+
+def test_a_bucket_without_object_lock_takes_and_tells_none(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    wanted = {"Mode": "GOVERNANCE", "RetainUntilDate": in_days(3)}
+    refused(s3.put_object_retention, "InvalidRequest", status=400, Bucket=bucket, Key="a", Retention=wanted)
+    refused(s3.get_object_retention, "InvalidRequest", status=400, Bucket=bucket, Key="a")
+    locked = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": in_days(3)}
+    refused(s3.put_object, "InvalidRequest", status=400, Bucket=bucket, Key="b", Body=b"x", **locked)
+
+
+@pytest.mark.parametrize("mode", ["GOVERNANCE", "COMPLIANCE"])
+def test_a_lock_can_be_made_longer_and_neither_shorter_nor_weaker(s3: Any, locking: str, mode: str) -> None:
+    at = {"Bucket": locking, "Key": "a"}
+    s3.put_object_retention(**at, Retention={"Mode": mode, "RetainUntilDate": in_days(3)})
+    shorter = {"Mode": mode, "RetainUntilDate": in_days(2)}
+    refused(s3.put_object_retention, "AccessDenied", status=403, **at, Retention=shorter)
+    past = {"Mode": mode, "RetainUntilDate": in_days(-1)}
+    refused(s3.put_object_retention, "InvalidArgument", status=400, **at, Retention=past)
+    s3.put_object_retention(**at, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": in_days(4)})
+    weaker = {"Mode": "GOVERNANCE", "RetainUntilDate": in_days(5)}
+    refused(s3.put_object_retention, "AccessDenied", status=403, **at, Retention=weaker)
+
+
+def test_a_plain_delete_hides_a_locked_object_whose_version_cannot_be_deleted(s3: Any, locking: str) -> None:
+    version = s3.head_object(Bucket=locking, Key="a")["VersionId"]
+    s3.put_object_retention(Bucket=locking, Key="a", Retention={"Mode": "COMPLIANCE", "RetainUntilDate": in_days(3)})
+    s3.delete_object(Bucket=locking, Key="a")
+    refused(s3.head_object, "404", status=404, Bucket=locking, Key="a")
+    refused(s3.delete_object, "AccessDenied", status=403, Bucket=locking, Key="a", VersionId=version)
+    assert s3.get_object(Bucket=locking, Key="a", VersionId=version)["Body"].read() == b"x"
+    suspended = {"Status": "Suspended"}
+    refused(
+        s3.put_bucket_versioning, "InvalidBucketState", status=409, Bucket=locking, VersioningConfiguration=suspended
+    )
+
+
+def test_a_key_of_another_region_encrypts_nothing(s3: Any, bucket: str) -> None:
+    far = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:eu-west-1:000000000000:key/1"}
+    refused(s3.put_object, "KMS.NotFoundException", status=400, Bucket=bucket, Key="a", Body=b"x", **far)
+    near = {**far, "SSEKMSKeyId": "arn:aws:kms:us-east-1:000000000000:key/1"}
+    assert s3.put_object(Bucket=bucket, Key="a", Body=b"x", **near)["SSEKMSKeyId"] == near["SSEKMSKeyId"]
+
+
 def test_a_denied_action_is_denied_below_its_prefix_only(s3: Any, bucket: str, guard: S3Guard) -> None:
     guard.deny("s3:PutObject", "no/")
     refused(s3.put_object, "AccessDenied", status=403, Bucket=bucket, Key="no/k", Body=b"")

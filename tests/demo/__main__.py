@@ -13,7 +13,9 @@ from tests.demo.checks import Tally, find_strays, load_and_compare, read_manifes
 from tests.demo.keep import KeepError, KeepFolder
 from tests.demo.rules_life import RulesLife
 from tests.demo.screen import Screen
-from tests.demo.world import INSTANCES, STACK, World
+from tests.demo.vaults_life import RULE as RULE_ELSEWHERE
+from tests.demo.vaults_life import VaultsLife
+from tests.demo.world import ALLOWED_FOR_VAULTS, INSTANCES, STACK, World
 from tests.local_cloud.durable import FunctionNeverStartsError
 from tests.local_cloud.front import AddressInUseError
 from tests.local_cloud.redis_server import EngineError, find_server
@@ -71,6 +73,7 @@ class _Demonstration:
             self._register(world)
             self._fire_twice(world)
             RulesLife(world, self._screen, self._expect).run()
+            VaultsLife(world, self._screen, self._expect).run()
         except (RuntimeError, TimeoutError, FunctionNeverStartsError, BotoCoreError, ClientError) as error:
             self._expect(False, f"{type(error).__name__}: {error}")
         self._show_logs(world)
@@ -79,7 +82,7 @@ class _Demonstration:
 
     def _deploy(self) -> World:
         with self._screen.step("Deploying template.yaml"):
-            deployment = self._cloud.deploy(stack=STACK, parameters={"ExportPollSeconds": "1"})
+            deployment = self._cloud.deploy(stack=STACK, parameters={"ExportPollSeconds": "1", **ALLOWED_FOR_VAULTS})
             for logical_id, name in deployment.resources.items():
                 self._screen.line(f"{logical_id:<22} {name}")
         return World(self._cloud, deployment)
@@ -119,7 +122,7 @@ class _Demonstration:
         self._expect(not world.staged_objects(), "staged files were left behind")
 
     def _show_logs(self, world: World) -> None:
-        for rule in self._places:
+        for rule in (*self._places, RULE_ELSEWHERE):
             with self._screen.step(f"The log of {STACK}-rule-{rule}"):
                 for event in world.log_events(rule):
                     self._screen.log_line(event["timestamp"], event["message"])

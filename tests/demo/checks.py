@@ -48,7 +48,8 @@ def read_manifests(world: World) -> list[Mapping[str, Any]]:
 
 def find_strays(world: World, manifests: Sequence[Mapping[str, Any]], places: Mapping[str, str]) -> list[str]:
     """What lies in the vault and should not, or should and does not; `places` is each rule's place."""
-    expected = set()
+    # A deleted rule's claim went with it.
+    expected = {f"{place}claim.json" for rule, place in places.items() if rule in world.schedule_names()}
     for manifest in manifests:
         place, copy_id = places[manifest["rule"]], manifest["copy_id"]
         expected.add(f"{place}manifests/{copy_id}.{manifest['level']}.json")

@@ -15,6 +15,16 @@ from tests.local_cloud.server import LocalCloud
 
 EVENTS = Path(__file__).parents[2] / "events"
 STACK = "rdbkeeper"
+# What the stack is allowed beside its own bucket.
+SECOND_BUCKET = "rdbkeeper-second-vault"
+VAULT_ROLE = "arn:aws:iam::000000000000:role/reaches-the-third-vault"
+VAULT_KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
+ALLOWED_FOR_VAULTS = {
+    "AllowedVaultBucketArns": f"arn:aws:s3:::{SECOND_BUCKET}",
+    "AllowedVaultRoleArns": VAULT_ROLE,
+    "AllowedVaultKeyArns": VAULT_KEY,
+    "AllowPrivateEndpoints": "true",
+}
 
 
 def wait_until_available(elasticache: Any, snapshot_name: str, timeout_s: float = 30.0) -> None:
@@ -113,7 +123,10 @@ class World:
         return self._invoke("reconcile-rules", "reconcile", {})
 
     def _invoke(self, function: str, event_name: str, changes: Mapping[str, object]) -> Mapping[str, Any]:
-        event = {**json.loads((EVENTS / f"{event_name}.json").read_text()), **changes}
+        return self.invoke(function, {**json.loads((EVENTS / f"{event_name}.json").read_text()), **changes})
+
+    def invoke(self, function: str, event: Mapping[str, object]) -> Mapping[str, Any]:
+        """Send a request to one of the stack's functions."""
         answer = self.cloud.client("lambda").invoke(
             FunctionName=f"{STACK}-{function}", Payload=json.dumps(event).encode()
         )
@@ -133,6 +146,36 @@ class World:
                 return found
             time.sleep(0.2)
         raise TimeoutError(f"The run {run} of {rule} has not ended after {timeout_s:.0f} s.")
+
+    def make_bucket(self, name: str, *, can_lock: bool = False) -> None:
+        """Make a bucket that keeps versions, as a person would for a vault."""
+        s3 = self.cloud.client("s3")
+        s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=can_lock)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+
+    def end_grace(self, rule: str) -> None:
+        """Let the time go by for which a rule still keeps what its retention said before."""
+        self.cloud.client("dynamodb").update_item(
+            TableName=self.deployment.resources["Table"],
+            Key={"pk": {"S": "rules"}, "sk": {"S": rule}},
+            UpdateExpression="SET #rule.#outgoing = :none",
+            ExpressionAttributeNames={"#rule": "rule", "#outgoing": "outgoing_retentions"},
+            ExpressionAttributeValues={":none": {"L": []}},
+        )
+
+    def damage(self, bucket: str, key: str) -> int:
+        """Turn over one bit in the middle of an object, as a failing disk would; returns where."""
+        s3 = self.cloud.client("s3")
+        body = bytearray(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        middle = len(body) // 2
+        body[middle] ^= 1
+        s3.put_object(Bucket=bucket, Key=key, Body=bytes(body))
+        return middle
+
+    def keys(self, bucket: str) -> list[str]:
+        """Every key in a bucket."""
+        pages = self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
     def function_names(self) -> list[str]:
         pages = self.cloud.client("lambda").get_paginator("list_functions").paginate()

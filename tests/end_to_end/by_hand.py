@@ -12,6 +12,7 @@ from typing import Any
 from moto.scheduler.models import scheduler_backends
 
 from tests.demo.world import STACK, World
+from tests.local_cloud.permissions.record import RECORD
 
 OWN_ROLE = "runs-of-some-rules"
 
@@ -113,12 +114,25 @@ def make_own_role(world: World) -> None:
 
 
 def grant_own_role(world: World, *, without: str = "") -> None:
-    """Give that role the policy of the stack's own, less one statement."""
+    """Give that role the policies of the stack's own, less one statement."""
     iam = world.cloud.client("iam")
-    found = iam.get_role_policy(RoleName=world.deployment.resources["RunRuleRole"], PolicyName="run-rule")
-    document = found["PolicyDocument"]
-    document["Statement"] = [one for one in document["Statement"] if one["Sid"] != without]
-    iam.put_role_policy(RoleName=OWN_ROLE, PolicyName="run-rule", PolicyDocument=json.dumps(document))
+    role = world.deployment.resources["RunRuleRole"]
+    documents = [iam.get_role_policy(RoleName=role, PolicyName="run-rule")["PolicyDocument"]]
+    for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
+        version = iam.get_policy(PolicyArn=policy["PolicyArn"])["Policy"]["DefaultVersionId"]
+        found = iam.get_policy_version(PolicyArn=policy["PolicyArn"], VersionId=version)
+        documents.append(found["PolicyVersion"]["Document"])
+    for number, document in enumerate(documents):
+        document["Statement"] = [one for one in document["Statement"] if one["Sid"] != without]
+        iam.put_role_policy(RoleName=OWN_ROLE, PolicyName=f"part-{number}", PolicyDocument=json.dumps(document))
+
+
+@contextmanager
+def refused_on_purpose() -> Iterator[None]:
+    """Let what policies refuse meanwhile not count as something that the stack's functions lack."""
+    before = set(RECORD.refusals)
+    yield
+    RECORD.refusals.intersection_update(before)
 
 
 _TRUST = {

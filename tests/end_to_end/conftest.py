@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.demo.world import STACK, Made, World
+from tests.demo.world import ALLOWED_FOR_VAULTS, STACK, Made, World
 from tests.end_to_end.by_hand import OWN_ROLE
 from tests.local_cloud.server import ACCOUNT_ID, LocalCloud
 
@@ -13,6 +13,7 @@ PARAMETERS = {
     "ExportPollSeconds": "1",
     "ExportTimeoutMinutes": "1",
     "AllowedRuleRoleArns": f"arn:aws:iam::{ACCOUNT_ID}:role/{OWN_ROLE}",
+    **ALLOWED_FOR_VAULTS,
 }
 
 

@@ -109,7 +109,7 @@ def test_a_rule_whose_vault_is_out_of_reach_says_so_and_its_run_is_caught_up(wor
     status, run = fire(world, "orders")
     assert (status, run["state"]) == ("FAILED", "failed")
     assert reconcile(world)["repairs"] == []
-    check_blocked(world, "orders", "VaultRefused")
+    check_blocked(world, "orders", "VaultOffline")
 
     before = history(world, "orders")
     world.cloud.s3.faults.forgive()
@@ -118,7 +118,7 @@ def test_a_rule_whose_vault_is_out_of_reach_says_so_and_its_run_is_caught_up(wor
 
 
 def test_a_rule_whose_role_lacks_a_permission_says_so_until_a_run_gets_through(world: World) -> None:
-    grant_own_role(world, without="Vault")
+    grant_own_role(world, without="DefaultVault")
     assert fire(world, "carts")[0] == "FAILED"
     check_blocked(world, "carts", "VaultDenied")
 

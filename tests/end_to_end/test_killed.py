@@ -161,9 +161,10 @@ def test_each_copied_file_is_the_backup_s_byte_for_byte(after: Aftermath) -> Non
 def test_nothing_else_lies_in_the_vault_and_nothing_was_written_twice(after: Aftermath) -> None:
     wanted = {file["key"] for manifest in after.manifests for file in manifest["files"]}
     wanted |= {f"{PLACE}manifests/{manifest['copy_id']}.verified.json" for manifest in after.manifests}
+    wanted.add(f"{PLACE}claim.json")
     assert set(after.world.vault_objects()) == wanted
     pages = after.world.cloud.client("s3").get_paginator("list_object_versions")
-    found = list(pages.paginate(Bucket=after.world.vault_bucket))
+    found = list(pages.paginate(Bucket=after.world.vault_bucket, Prefix=PLACE))
     assert sum(len(page.get("Versions", ())) for page in found) == len(wanted)
     assert sum(len(page.get("DeleteMarkers", ())) for page in found) == 0
 

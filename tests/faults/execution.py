@@ -26,6 +26,7 @@ ATTEMPTS = 5  # at one step, as the real engine makes them
 RETRY_S = (2.0, 8.0, 32.0, 60.0)
 LONGEST_EXECUTION_S = 3 * 3600.0  # 24 hours in truth, which only makes waiting for a service that is away longer
 REPLAY_AFTER_S = 1.0
+STACK = "this-stack"
 MOST_OPERATIONS = 3_000  # "Lambda quotas"
 
 
@@ -94,6 +95,7 @@ class Execution:
             export_timeout=self.world.export_timeout,
             request=self.request,
             copying=self.world.copying,
+            stack_name=STACK,
         )
 
 

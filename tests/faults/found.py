@@ -31,4 +31,6 @@ SCHEDULES: tuple[str, ...] = (
     "hand_over_to_successors:executions.start_successor:TIMER_AGAIN",
     # A person removed the data between the last look at them and the manifest.
     "one_small_backup:vault.create_object:DATA_TAKEN",
+    # A person removed the newest copy while retention removed the older ones, which it was to outlive: all were gone.
+    "the_last_copy_is_kept:vault.remove_object:COPY_DELETED",
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import (
     BackupBusy,
     BackupGone,
@@ -26,7 +28,7 @@ from rdbkeeper.domain.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from tests.faults.fault import EVENTS, STREAMS, Fault, Kind, can_befall
+from tests.faults.fault import ALL_EVENTS, STREAMS, Fault, Kind, can_befall
 from tests.faults.process import LONGEST_INVOCATION_S, Process, WatchedStream
 from tests.faults.streams import SlowStream, break_stream
 
@@ -124,15 +126,19 @@ class Injector:
 
             answer = self._befall(fault, process, label, effect)
         if label in STREAMS:
-            return self._watch_stream(process, answer, given[-1], fault.kind if fault is not None else None)
+            return self._watch_stream(process, label, answer, given, fault.kind if fault is not None else None)
         return answer
 
-    def _watch_stream(self, process: Process, stream: Any, asked_bytes: int, kind: Kind | None) -> WatchedStream:
+    def _watch_stream(
+        self, process: Process, label: str, stream: Any, given: tuple[Any, ...], kind: Kind | None
+    ) -> WatchedStream:
+        asked_bytes = given[-1]
         if kind is not None:
             stream = break_stream(stream, asked_bytes, kind, self._world.clock)
         if self._world.seconds_per_read:
             stream = SlowStream(stream, self._world.clock, self._world.seconds_per_read)
-        return WatchedStream(process, stream, asked_bytes)
+        told = self._world.oracles.told_of_reading(process, given) if label == "vault.open_range" else None
+        return WatchedStream(process, stream, asked_bytes, told)
 
     def _next(self, label: str) -> Fault | None:
         if self._pending:
@@ -159,7 +165,7 @@ class Injector:
 
     def _befall(self, fault: Fault, process: Process, label: str, effect: Callable[[], Any]) -> Any:
         kind = fault.kind
-        if kind in EVENTS or kind is Kind.TIMER_AGAIN:
+        if kind in ALL_EVENTS or kind is Kind.TIMER_AGAIN:
             self._world.let_happen(kind, process.execution.rule)
             return effect()
         self._befall_before(kind, process, label)
@@ -175,9 +181,9 @@ class Injector:
             process.execution.end("STOPPED")
         if kind in (Kind.CRASH_AFTER, Kind.STOPPED_AFTER):
             process.die()
-        if kind is Kind.SHORT_LIST:
-            return answer[:-1]
-        return [] if kind is Kind.EMPTY_LIST else answer
+        if kind in (Kind.SHORT_LIST, Kind.EMPTY_LIST):
+            return _shorten(answer, keep=-1 if kind is Kind.SHORT_LIST else 0)
+        return answer
 
     def _befall_before(self, kind: Kind, process: Process, label: str) -> None:
         """Raise what the call meets before it does anything; returns where it is done all the same."""
@@ -216,6 +222,13 @@ def _error(error: type[RdbkeeperError], label: str) -> RdbkeeperError:
     made = error(f"{label} was made to fail.", hint="Look at the harness.")
     made.__cause__ = ForeignError(SIGNED_LINK)
     return made
+
+
+def _shorten(answer: Any, keep: int) -> Any:
+    """A list without its last entry, or without any; a catalog lacks copies and still tells of its marks."""
+    if isinstance(answer, Catalog):
+        return replace(answer, entries=answer.entries[:keep])
+    return answer[:keep]
 
 
 def _subject(given: tuple[Any, ...]) -> str:

@@ -9,16 +9,21 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from rdbkeeper.domain.vault import StoreSum
 from rdbkeeper.rdb.checksum import crc64_nvme
 from tests.fakes.journal import Line
 from tests.faults.fault import Kind
 from tests.faults.injector import SECRET
+from tests.faults.oracles_at_rest import OraclesAtRest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.faults.execution import Execution
     from tests.faults.process import Process
     from tests.faults.world import TrueBackup, World
 
+_TAKING = (Kind.COPY_TAKEN, Kind.MANIFEST_TAKEN, Kind.COPY_DELETED, Kind.OLD_COPY_DELETED, Kind.DELETION_CUT_OFF)
 _FLIPS = (Kind.FLIP_FIRST, Kind.FLIP_MIDWAY, Kind.FLIP_LAST)
 
 
@@ -31,8 +36,9 @@ class Oracles:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._published: dict[str, dict[str, bytes]] = {}  # a manifest's key, and the data under it by key
+        self.at_rest = OraclesAtRest(world)
         self._completed: set[str] = set()
+        self._adopted: set[str] = set()  # those of which it was told, and that were not uploaded anew since
         self._removed: list[str] = []
         self.attempts: dict[str, str] = {}  # the names of exports, with the copies that they are for
         self._after = {
@@ -40,6 +46,9 @@ class Oracles:
             "vault.create_object": self._after_create,
             "vault.complete_upload": self._after_complete,
             "vault.remove_object": self._after_remove,
+            "vault.lock_object": self._after_lock,
+            "vault.abort_upload": self._after_abort,
+            "runs.record_check": self._after_check,
             "runs.take_lease": self._after_lease,
             "runs.free_lease": self._after_freeing,
         }
@@ -73,23 +82,27 @@ class Oracles:
             self.check(self.has_struck(Kind.DEFECT), f"a defect: {line.message}")
         if line.event == "BackupOutcome":
             self._check_outcome(line, execution)
+        elif line.event == "FragmentAdopted":
+            self._adopted.add(line.fields["key"])
+        elif "copy_id" in line.fields:
+            self.at_rest.check_told(line.event, line.fields["copy_id"], execution)
 
     def _check_outcome(self, line: Line, execution: Execution) -> None:
         fields = line.fields
         self.check(bool(fields["reason"]), f"an outcome without a reason: {line.message}")
-        if fields["status"] in ("copied", "present") and not self.has_struck(Kind.COPY_TAKEN):
+        if fields["status"] in ("copied", "present") and not self.has_struck(*_TAKING):
             copies = self.published_copies()
             self.check(
                 fields["copy_id"] in copies, f"{fields['copy_id']} is called {fields['status']} and is not there"
             )
         if fields["status"] == "copied":
-            key = next((key for key in self._published if f"/{fields['copy_id']}." in key), "")
-            self.check(
-                not key or f".{fields['verification']}.json" in key, f"{fields['copy_id']} is called by another level"
-            )
+            keys = [key for key in self.at_rest.published if f"/{fields['copy_id']}." in key]
+            told = f".{fields['verification']}.json"
+            self.check(not keys or any(told in key for key in keys), f"{fields['copy_id']} is called by another level")
 
     def after(self, process: Process, label: str, given: tuple[Any, ...], answer: Any) -> None:
         """Look at what a call has done."""
+        self.at_rest.after_call(process, label, given, answer)
         look = self._after.get(label)
         if look is not None:
             look(process, given, answer)
@@ -100,27 +113,42 @@ class Oracles:
 
     def _after_create(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
         key, body = given[0], given[1]
-        self.check("/manifests/" in key, f"{key} was created and is no manifest")
         self._check_in_charge(process, key)
+        if "/manifests/" not in key:
+            self.at_rest.after_create(process, key, body)
+            return
         self._check_manifest(key, json.loads(body))
         self._check_nothing_changed()
 
     def _after_complete(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
         key = given[0].key
         self._completed.add(key)
+        self._adopted.discard(key)
         self._check_in_charge(process, key)
-        self.check(
-            not any(key in data for data in self._published.values()), f"{key} was written again under its manifest"
-        )
+        is_published = any(key in data for data in self.at_rest.published.values()) and key not in self.at_rest.spoiled
+        self.check(not is_published, f"{key} was written again under its manifest")
         self._check_nothing_changed()
 
     def _after_remove(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
-        key = given[0]
+        key, etag = given[0], given[1]
         self._check_in_charge(process, key)
-        self.check(key.endswith(".rdb"), f"{key} was removed and is no fragment")
-        self.check(not any(key in data for data in self._published.values()), f"{key} was removed under its manifest")
-        self._removed.append(key)
+        had_effect = self.at_rest.after_remove(process, key, etag)
+        if had_effect and key.endswith(".rdb") and not self.at_rest.is_of_a_copy(key):
+            self._removed.append(key)
         self._check_nothing_changed()
+
+    def _after_lock(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
+        self._check_in_charge(process, given[0])
+        self.at_rest.after_lock(given[0])
+
+    def _after_abort(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
+        self.at_rest.after_abort(process, given[0].upload_id)
+
+    def _after_check(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
+        self.at_rest.check_recorded(process, given[1])
+
+    def told_of_reading(self, process: Process, given: tuple[Any, ...]) -> Callable[[int, memoryview], None] | None:
+        return self.at_rest.told_of_reading(process, given)
 
     def _check_in_charge(self, process: Process, key: str) -> None:
         """Only the one living run that holds the rule's lease writes or removes what cannot be undone."""
@@ -145,19 +173,21 @@ class Oracles:
 
     def published_copies(self) -> set[str]:
         """The ids of all copies whose manifests are there."""
-        return {key.rsplit("/", 1)[-1].rsplit(".", 2)[0] for key in self._published}
+        return self.at_rest.published_ids()
 
     def adopt(self, key: str, data: dict[str, bytes]) -> None:
         """Take a manifest for published that a scenario begins with."""
-        self._published[key] = data
+        self.at_rest.published[key] = data
 
     def forget_newest_copy(self) -> None:
-        """A person removes a whole copy, its manifest first."""
-        if self._published:
-            key = max(self._published)
+        """A person removes a whole copy by hand, its manifest first."""
+        published = self.at_rest.published
+        if published:
+            key = max(published)
             objects = self._world.the_vault.objects
-            for gone in (key, *self._published.pop(key)):
+            for gone in (key, *published[key]):
                 objects.pop(gone, None)
+            self.at_rest.note_people()
 
     def _check_manifest(self, key: str, manifest: dict[str, Any]) -> None:
         copy_id = manifest["copy_id"]
@@ -166,19 +196,20 @@ class Oracles:
             raise Violation(f"{key} describes no backup")
         self.check(true.is_whole, f"{key} publishes a damaged backup")
         place = key.partition("manifests/")[0]
-        twins = [other for other in self._published if other.startswith(f"{place}manifests/{copy_id}.")]
+        twins = [other for other in self.at_rest.published if other.startswith(f"{place}manifests/{copy_id}.")]
         self.check(not twins, f"{copy_id} was published twice")
         self.check([file["name"] for file in manifest["files"]] == list(true.files), f"{key} has other files")
         is_verified = all(not file["unchecked_reason"] for file in manifest["files"])
-        self.check(is_verified == true.has_crc, f"{key}: verified must mean that each CRC was there and right")
-        level = "verified" if true.has_crc else "unchecked"
+        can_be_verified = true.has_crc and all(self._is_proven(file["key"]) for file in manifest["files"])
+        self.check(is_verified == can_be_verified, f"{key}: verified must mean that each CRC was there and right")
+        level = "verified" if can_be_verified else "unchecked"
         self.check(key.endswith(f"/manifests/{copy_id}.{level}.json"), f"{key} is called by another level")
         self.check(manifest["level"] == level, f"{key} says another level")
         self._check_adoptions(manifest)
         for file in manifest["files"]:
             self._check_file(f"{place}{copy_id}/{file['name']}.rdb", file, true)
         objects = self._world.the_vault.objects
-        self._published[key] = {
+        self.at_rest.published[key] = {
             file["key"]: objects[file["key"]] for file in manifest["files"] if file["key"] in objects
         }
 
@@ -199,27 +230,32 @@ class Oracles:
         sums = [hashlib.sha256(part).hexdigest() for part in parts]
         self.check(file["part_sha256"] == sums, f"{key}: the sums of its parts are told wrongly")
         self.check(("crc64" in file["checks"]) == has_crc(wanted), f"{key}: its checks are told wrongly")
-        self.check(bool(file["unchecked_reason"]) != has_crc(wanted), f"{key}: why it is unchecked is told wrongly")
+        is_checked = has_crc(wanted) and self._is_proven(key)
+        self.check(bool(file["unchecked_reason"]) != is_checked, f"{key}: why it is unchecked is told wrongly")
+
+    def _is_proven(self, key: str) -> bool:
+        """Whether it is known what the store holds: by a sum of its own, or because it was read back."""
+        return self._world.the_vault.capabilities.sum is not StoreSum.NONE or key in self._adopted
 
     def _check_adoptions(self, manifest: dict[str, Any]) -> None:
         """What was in the vault already is only published with a line that says so."""
-        told = {line.fields["key"] for line in self._world.lines if line.event == "FragmentAdopted"}
         for file in manifest["files"]:
             key = file["key"]
-            self.check(key in self._completed or key in told, f"{key} was adopted without a word")
+            self.check(key in self._completed or key in self._adopted, f"{key} was adopted without a word")
 
     def check_removals(self) -> None:
         """Each fragment that was removed has its line; a process that died just then could not write it."""
         told = [line.fields["key"] for line in self._world.lines if line.event == "FragmentRemoved"]
-        if not self._world.injector.struck:
+        if not self._world.injector.struck and not self._world.counts["process died"]:
             self.check(sorted(told) == sorted(self._removed), "a fragment was removed without a word")
 
     def _check_nothing_changed(self) -> None:
         objects = self._world.the_vault.objects
-        for manifest, data in self._published.items():
+        for manifest, data in self.at_rest.published.items():
             self.check(manifest in objects, f"{manifest} has gone")
             for key, body in data.items():
-                self.check(objects.get(key) is body, f"{key} was changed or removed under its manifest")
+                is_same = objects.get(key) is body or key in self.at_rest.spoiled
+                self.check(is_same, f"{key} was changed or removed under its manifest")
 
 
 def has_crc(file: bytes) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from tests.faults.fault import EVENTS, Fault, Kind, kinds_of
-from tests.faults.scenarios import SCENARIOS
+from tests.faults.all_scenarios import AT_REST, SCENARIOS
+from tests.faults.fault import EVENTS, EVENTS_AT_REST, Fault, Kind, kinds_of
 from tests.faults.single import Schedule, calls_of
 
 FARTHEST = 40  # calls between the two
@@ -19,16 +19,17 @@ def sample_pairs(count: int, seed: int) -> Iterator[Schedule]:
     names = list(calls)
     for _ in range(count):
         name = chance.choice(names)
-        yield Schedule(name, _pair(calls[name], chance))
+        events = EVENTS_AT_REST if name in AT_REST else EVENTS
+        yield Schedule(name, _pair(calls[name], events, chance))
 
 
-def _pair(calls: Sequence[str], chance: random.Random) -> tuple[Fault, Fault]:
+def _pair(calls: Sequence[str], events: Sequence[Kind], chance: random.Random) -> tuple[Fault, Fault]:
     at = chance.randint(1, len(calls))
     later = at + chance.randint(1, FARTHEST)
-    return Fault(at, _kind(calls, at, chance)), Fault(later, _kind(calls, later, chance))
+    return Fault(at, _kind(calls, at, events, chance)), Fault(later, _kind(calls, later, events, chance))
 
 
-def _kind(calls: Sequence[str], at: int, chance: random.Random) -> Kind:
+def _kind(calls: Sequence[str], at: int, events: Sequence[Kind], chance: random.Random) -> Kind:
     """A kind that the call at that place can meet; after a first fault another call may stand there."""
     kinds = kinds_of(calls[at - 1]) if at <= len(calls) else kinds_of("runs.renew_lease")
-    return chance.choice(EVENTS) if chance.random() < 0.15 else chance.choice(kinds)
+    return chance.choice(events) if chance.random() < 0.15 else chance.choice(kinds)

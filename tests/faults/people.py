@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rdbkeeper.domain.rule import RuleState
 from tests.fakes.rdb_files import rdb_file
-from tests.faults.fault import Kind
+from tests.faults.fault import EVENTS_AT_REST, Kind
+from tests.faults.people_at_rest import happen_at_rest
 
 if TYPE_CHECKING:
     from tests.faults.world import World
@@ -35,6 +36,8 @@ def let_happen(world: World, kind: object, rule: str) -> None:
             world.the_source.remove_instance(instance)
     elif kind is Kind.BACKUP_ARRIVES and instance:
         add_arrival(world, instance)
+    elif kind in EVENTS_AT_REST:
+        happen_at_rest(world, kind, rule)
     else:
         _take_away(world, kind)
 

@@ -35,6 +35,9 @@ class WatchedPort:
         self.process = process
         self.port = port
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.port, name)  # what is no method: facts about a port, known without a call
+
 
 @cache
 def watched(name: str, port: type) -> type[WatchedPort]:
@@ -57,15 +60,24 @@ def _watch(label: str, find: Callable[[Any], Any]) -> Callable[..., Any]:
 class WatchedStream:
     """A stream that may break, and of which nobody may take more than was asked for and one byte to see its end."""
 
-    def __init__(self, process: Process, stream: Any, asked_bytes: int) -> None:
+    def __init__(
+        self,
+        process: Process,
+        stream: Any,
+        asked_bytes: int,
+        told: Callable[[int, memoryview], None] | None = None,
+    ) -> None:
         self._process = process
         self._stream = stream
         self._asked_bytes = asked_bytes
         self._taken_bytes = 0
+        self._told = told  # where in the range, and which bytes were delivered
 
     def readinto(self, buffer: memoryview, /) -> int:
         self._process.check_alive()
         count: int = self._stream.readinto(buffer)
+        if self._told is not None and count:
+            self._told(self._taken_bytes, buffer[:count])
         self._taken_bytes += count
         if self._taken_bytes > self._asked_bytes + 1:
             self._process.world.oracles.check(False, "a stream was read beyond what was asked for")

@@ -33,13 +33,15 @@ def scenarios() -> list[Scenario]:
     return [Scenario(name, make) for name, make in SCENARIOS.items()]
 
 
-def _scenario(make: Callable[[], World]) -> Callable[[], World]:
+def scenario(make: Callable[[], World]) -> Callable[[], World]:
+    """Put a scenario on the list, by the name of its function."""
     SCENARIOS[make.__name__] = make
     return make
 
 
 @cache
-def _file(size_bytes: int, seed: int, *, checksum: bool = True) -> bytes:
+def file_of(size_bytes: int, seed: int, *, checksum: bool = True) -> bytes:
+    """A whole RDB file of that size; the same one for the same seed."""
     return rdb_file(size_bytes, seed, checksum=checksum)
 
 
@@ -49,40 +51,40 @@ def _world() -> World:
     return world
 
 
-@_scenario
+@scenario
 def one_small_backup() -> World:
     world = _world()
-    world.add_backup("one", 0, {"0001": _file(50, 1)})
+    world.add_backup("one", 0, {"0001": file_of(50, 1)})
     return world
 
 
-@_scenario
+@scenario
 def shards_of_several_parts() -> World:
     world = _world()
-    world.add_backup("one", 0, {"0001": _file(150, 1), "0002": _file(128, 2)})
+    world.add_backup("one", 0, {"0001": file_of(150, 1), "0002": file_of(128, 2)})
     return world
 
 
-@_scenario
+@scenario
 def one_damaged_among_good_ones() -> World:
     world = _world()
-    world.add_backup("good", 0, {"0001": _file(60, 1)})
-    world.add_backup("bad", 1, {"0001": flip_bit(_file(90, 2), 40)}, is_whole=False)
-    world.add_backup("late", 2, {"0001": _file(70, 3)})
+    world.add_backup("good", 0, {"0001": file_of(60, 1)})
+    world.add_backup("bad", 1, {"0001": flip_bit(file_of(90, 2), 40)}, is_whole=False)
+    world.add_backup("late", 2, {"0001": file_of(70, 3)})
     return world
 
 
-@_scenario
+@scenario
 def files_without_a_sum() -> World:
     world = _world()
-    world.add_backup("plain", 0, {"0001": _file(80, 1, checksum=False), "0002": _file(60, 2)})
+    world.add_backup("plain", 0, {"0001": file_of(80, 1, checksum=False), "0002": file_of(60, 2)})
     return world
 
 
-@_scenario
+@scenario
 def whole_data_without_a_manifest() -> World:
     world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(100, 1), "0002": _file(60, 2), "0003": _file(40, 3)})
+    true = world.add_backup("one", 0, {"0001": file_of(100, 1), "0002": file_of(60, 2), "0003": file_of(40, 3)})
     place = f"redis/orders/{true.backup.copy_id}"
     world.the_vault.objects[f"{place}/0001.rdb"] = true.files["0001"]
     world.the_vault.objects[f"{place}/0002.rdb"] = true.files["0002"]
@@ -90,111 +92,111 @@ def whole_data_without_a_manifest() -> World:
     return world
 
 
-@_scenario
+@scenario
 def fragments_that_are_not_whole() -> World:
     world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(100, 1), "0002": _file(60, 2)})
+    true = world.add_backup("one", 0, {"0001": file_of(100, 1), "0002": file_of(60, 2)})
     place = f"redis/orders/{true.backup.copy_id}"
     world.the_vault.objects[f"{place}/0001.rdb"] = flip_bit(true.files["0001"], 70)
     world.the_vault.objects[f"{place}/0002.rdb"] = true.files["0002"][:-1]
     return world
 
 
-@_scenario
+@scenario
 def spread_over_workers() -> World:
     world = _world()
     world.copying = _SPREADING
-    world.add_backup("large", 0, {"0001": _file(200, 1), "0002": _file(60, 2)})
-    world.add_backup("small", 1, {"0001": _file(40, 3)})
+    world.add_backup("large", 0, {"0001": file_of(200, 1), "0002": file_of(60, 2)})
+    world.add_backup("small", 1, {"0001": file_of(40, 3)})
     return world
 
 
-@_scenario
+@scenario
 def no_worker_can_be_reached() -> World:
     world = _world()
     world.copying = _SPREADING
     world.without_workers = True
-    world.add_backup("large", 0, {"0001": _file(210, 1)})
+    world.add_backup("large", 0, {"0001": file_of(210, 1)})
     return world
 
 
-@_scenario
+@scenario
 def many_legs() -> World:
     world = _world()
     world.seconds_per_invocation = 1.0  # every leg is over after its first part
     world.seconds_per_read = 6.0
-    world.add_backup("one", 0, {"0001": _file(130, 1), "0002": _file(60, 2)})
+    world.add_backup("one", 0, {"0001": file_of(130, 1), "0002": file_of(60, 2)})
     return world
 
 
-@_scenario
+@scenario
 def hand_over_to_successors() -> World:
     world = _world()
     world.operations_weigh = 250  # a run has room for one backup
     for number in range(2):
-        world.add_backup(f"b{number}", number, {"0001": _file(40 + number, number)})
+        world.add_backup(f"b{number}", number, {"0001": file_of(40 + number, number)})
     return world
 
 
-@_scenario
+@scenario
 def a_paused_rule_run_by_hand() -> World:
     world = _world()
     world.request = RunRequest(on_request=True)
     world.edit("nightly", state=RuleState.PAUSED)
-    world.add_backup("one", 0, {"0001": _file(60, 1)})
+    world.add_backup("one", 0, {"0001": file_of(60, 1)})
     return world
 
 
-@_scenario
+@scenario
 def exports_that_take_their_time() -> World:
     world = _world()
     world.the_source.looks_until_ready = 2
     world.the_source.slow["slowest"] = 4
-    world.add_backup("slowest", 0, {"0001": _file(60, 1)})
-    world.add_backup("slow", 1, {"0001": _file(61, 2)})
+    world.add_backup("slowest", 0, {"0001": file_of(60, 1)})
+    world.add_backup("slow", 1, {"0001": file_of(61, 2)})
     return world
 
 
-@_scenario
+@scenario
 def an_export_that_never_ends() -> World:
     world = _world()
     world.the_source.stuck.add("stuck")
     world.export_timeout = timedelta(minutes=12)  # longer than the patience with the oldest
-    world.add_backup("stuck", 0, {"0001": _file(60, 1)})
-    world.add_backup("good", 1, {"0001": _file(61, 2)})
+    world.add_backup("stuck", 0, {"0001": file_of(60, 1)})
+    world.add_backup("good", 1, {"0001": file_of(61, 2)})
     return world
 
 
-@_scenario
+@scenario
 def backups_in_other_states() -> World:
     world = _world()
-    world.add_backup("failed", 0, {"0001": _file(60, 1)}, state=BackupState.FAILED)
-    world.add_backup("growing", 1, {"0001": _file(60, 2)}, state=BackupState.IN_PROGRESS)
-    world.add_backup("good", 2, {"0001": _file(60, 3)})
+    world.add_backup("failed", 0, {"0001": file_of(60, 1)}, state=BackupState.FAILED)
+    world.add_backup("growing", 1, {"0001": file_of(60, 2)}, state=BackupState.IN_PROGRESS)
+    world.add_backup("good", 2, {"0001": file_of(60, 3)})
     return world
 
 
-@_scenario
+@scenario
 def a_bandwidth_cap() -> World:
     world = World()
     world.add_rule(bandwidth_mbps=1)
-    world.add_backup("one", 0, {"0001": _file(100, 1)})
+    world.add_backup("one", 0, {"0001": file_of(100, 1)})
     return world
 
 
-@_scenario
+@scenario
 def two_rules() -> World:
     world = World()
     for name, instance in (("first", "orders"), ("second", "carts")):
         world.add_rule(name, instance)
-        world.add_backup(f"of-{instance}", 0, {"0001": _file(70, len(name))}, instance)
+        world.add_backup(f"of-{instance}", 0, {"0001": file_of(70, len(name))}, instance)
     return world
 
 
-@_scenario
+@scenario
 def after_a_run_that_was_killed() -> World:
     world = _world()
-    true = world.add_backup("one", 0, {"0001": _file(100, 1)})
+    true = world.add_backup("one", 0, {"0001": file_of(100, 1)})
     killed = world.fire("nightly")
     world.clock.advance(60)
     killed.end("STOPPED")
@@ -209,10 +211,10 @@ def after_a_run_that_was_killed() -> World:
     return world
 
 
-@_scenario
+@scenario
 def nothing_new() -> World:
     world = _world()
-    world.add_backup("one", 0, {"0001": _file(60, 1)})
+    world.add_backup("one", 0, {"0001": file_of(60, 1)})
     world.tick()
     world.clock.advance(DAY_S)
     return world

@@ -10,6 +10,7 @@ from rdbkeeper.ports import Upload
 from tests.faults.fault import OF_ONE_BACKUP, PASSING, Fault, Kind
 from tests.faults.injector import SECRET
 from tests.faults.oracles import Violation
+from tests.faults.settled_at_rest import check_at_rest, find_worthwhile
 from tests.faults.world import World
 
 
@@ -20,7 +21,7 @@ def find_copyable(world: World, rule: Rule) -> set[str]:
     if not is_run or instance is None or not instance.available:
         return set()
     stuck = world.the_source.stuck
-    return {
+    copyable = {
         backup.copy_id
         for backup in world.the_source.backups(instance)
         if backup.state is BackupState.COMPLETE
@@ -28,6 +29,7 @@ def find_copyable(world: World, rule: Rule) -> set[str]:
         and world.truth[backup.copy_id].is_whole
         and backup.backup_id not in stuck
     }
+    return copyable & find_worthwhile(world, rule, copyable)
 
 
 def find_missing(world: World) -> set[str]:
@@ -74,6 +76,9 @@ def _is_of_a_backup(call: str) -> bool:
         "vault.complete_upload",
         "vault.remove_object",
         "vault.read_object",
+        "vault.find_objects",
+        "vault.find_lock",
+        "vault.lock_object",
         "runs.remember_uploads",
         "runs.count_attempt",
         "runs.forget_attempts",
@@ -88,15 +93,29 @@ def _is_in(copy_id: str, world: World, subjects: str) -> bool:
 
 
 def settle(world: World) -> None:
-    """Let quiet days pass, at most two. Raises Violation unless all has come true by then."""
+    """Let quiet days pass, mostly one or two. Raises Violation unless all has come true by then."""
     world.end_people()
-    world.quiet_tick()
-    try:
-        check_settled(world)
-    except Violation:
-        world.note("took a second quiet run")
+    for more in range(_count_disappointments(world), -1, -1):
         world.quiet_tick()
-        check_settled(world)
+        try:
+            check_settled(world)
+        except Violation:
+            if not more:
+                raise
+            world.note("took a second quiet run")
+        else:
+            return
+
+
+def _count_disappointments(world: World) -> int:
+    """How many quiet runs may be needed beyond the first.
+
+    Where a retention keeps few copies, a backup that turns out to be damaged, or to have no sum, stood in the way of an
+    older one until it was tried: each costs a run.
+    """
+    if all(rule.retention.keeps_everything for rule in world.tables.rules.rules()):
+        return 1
+    return 1 + sum(not (true.is_whole and true.has_crc) for true in world.truth.values())
 
 
 def check_settled(world: World) -> None:
@@ -108,6 +127,8 @@ def check_settled(world: World) -> None:
     _check_uploads(world)
     for rule in tables.rules.rules():
         _check_rule(world, rule)
+        if rule.state is not RuleState.DELETING:
+            check_at_rest(world, rule)
     texts = [*tables.status_records.values(), *tables.histories.values()]
     oracles.check(SECRET not in json.dumps(texts), "a signed link stands in the table")
     _check_staging(world)
@@ -121,8 +142,9 @@ def _check_uploads(world: World) -> None:
     """
     rules = [rule for rule in world.tables.rules.rules() if rule.state is not RuleState.DELETING]
     on_record = {upload for rule in rules for upload in world.tables.runs.remembered_uploads(rule.name)}
+    is_listed = world.the_vault.capabilities.lists_uploads
     for upload_id, (key, _) in world.the_vault.uploads.items():
-        is_in_place = any(key.startswith(rule.place.path) for rule in rules)
+        is_in_place = is_listed and any(key.startswith(rule.place.path) for rule in rules)
         is_known = Upload(key, upload_id) in on_record
         world.oracles.check(not is_in_place and not is_known, f"an upload of {key} is left open")
         world.note("upload left to the lifecycle rule")
@@ -150,6 +172,9 @@ def _check_rule(world: World, rule: Rule) -> None:
 def _check_staging(world: World) -> None:
     """Staged files are only left to the bucket's lifecycle rule by a run that was cut off, failed whole or said so."""
     if not world.the_source.staged:
+        return
+    rules = world.tables.rules.rules()
+    if any(world.the_source.find_instance(rule.instance) is None for rule in rules):
         return
     told = ("StagedFilesLeft", "RunEndedEarly", "RunFailed", "NotHandedOver")
     if any(event in world.counts for event in told):

@@ -15,11 +15,12 @@ from greenlet import getcurrent, greenlet
 from rdbkeeper.domain.transfer import CopySettings
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.faults.execution import Execution
-from tests.faults.fault import Kind, kinds_of
+from tests.faults.fault import EVENTS_AT_REST, Kind, kinds_of
 from tests.faults.oracles import Violation
 from tests.faults.people import add_arrival, let_happen
 from tests.faults.process import Process
 from tests.faults.settled import settle
+from tests.faults.simulated_rest import make_at_rest
 from tests.faults.world import PART_BYTES, World
 
 RULE = "nightly"
@@ -36,6 +37,7 @@ _DAILY_DOINGS = (
     Kind.RULE_MOVED,
 )
 _RARE_DOINGS = (Kind.RULE_DELETED, Kind.INSTANCE_VANISHES)
+AT_REST_RATE = 0.5  # of the stories in which copies lie there from the beginning
 
 
 def play_seed(seed: int, told: list[str] | None = None) -> World:
@@ -55,6 +57,8 @@ class _Story:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.world = _make_world(self.random)
+        has_copies = bool(self.world.oracles.at_rest.published)
+        self.doings = (*_DAILY_DOINGS, *EVENTS_AT_REST) if has_copies else _DAILY_DOINGS
         self.fault_rate = self.random.choice((0.0, 0.01, 0.03, 0.08))
         self.doing_rate = self.random.choice((0.0, 0.004, 0.015))
         self.stop_rate = self.random.choice((0.0, 0.0, 0.003, 0.01))
@@ -149,7 +153,7 @@ class _Story:
             world.note("an execution was stopped")
             execution.end("STOPPED")
         elif roll > 1 - self.doing_rate:
-            doings = _RARE_DOINGS if chance.random() < 0.05 else _DAILY_DOINGS
+            doings = _RARE_DOINGS if chance.random() < 0.05 else self.doings
             self._do(chance.choice(doings))
 
     def _do(self, kind: Kind) -> None:
@@ -172,7 +176,10 @@ class _Story:
 
 def _make_world(chance: random.Random) -> World:
     world = World()
-    world.add_rule(RULE, bandwidth_mbps=chance.choice((0, 0, 0, 1)))
+    if chance.random() < AT_REST_RATE:
+        make_at_rest(world, chance, RULE)
+    else:
+        world.add_rule(RULE, bandwidth_mbps=chance.choice((0, 0, 0, 1)))
     spread = chance.choice((10**9, 10**9, 150))
     world.copying = CopySettings(part_size_bytes=PART_BYTES, lanes=1, spread_from_bytes=spread, workers=3)
     world.operations_weigh = chance.choice((1, 1, 1, 150))

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
-from tests.faults.fault import EVENTS, Fault, Kind, kinds_of
+from tests.faults.all_scenarios import SCENARIOS
+from tests.faults.fault import EVENTS, EVENTS_AT_REST, Fault, Kind, kinds_of
 from tests.faults.oracles import Violation
-from tests.faults.scenarios import SCENARIOS
 from tests.faults.settled import check_the_faulty_run, settle
 from tests.faults.world import World
 
@@ -21,6 +21,12 @@ WITH_PEOPLE = (
     "spread_over_workers",
     "after_a_run_that_was_killed",
     "nothing_new",
+)
+AT_REST_WITH_PEOPLE = (
+    "the_last_copy_is_kept",
+    "copies_of_every_standing",
+    "removals_that_were_cut_off",
+    "copies_that_are_due_for_an_audit",
 )
 
 
@@ -103,7 +109,7 @@ def play(schedule: Schedule, told: list[str] | None = None) -> World:
 def single_faults(scenario: str) -> Iterator[Schedule]:
     """Every schedule of one fault; in some of the scenarios people come before every call as well."""
     for at, call in enumerate(calls_of(scenario), 1):
-        of_people = EVENTS if scenario in WITH_PEOPLE else ()
+        of_people = EVENTS if scenario in WITH_PEOPLE else EVENTS_AT_REST if scenario in AT_REST_WITH_PEOPLE else ()
         for kind in (*kinds_of(call), *of_people):
             yield Schedule(scenario, (Fault(at, kind),))
 

@@ -11,17 +11,17 @@ import pytest
 
 from rdbkeeper.domain.errors import RdbkeeperError
 from tests.faults.__main__ import describe, summary_line
+from tests.faults.all_scenarios import SCENARIOS
 from tests.faults.execution import Execution
 from tests.faults.fault import Fault, Kind
 from tests.faults.oracles import Violation
 from tests.faults.process import Process, ProcessDied
-from tests.faults.scenarios import SCENARIOS
 from tests.faults.simulation import play_seed
 from tests.faults.single import Found, Schedule, calls_of
 from tests.faults.world import World
 
 TIERS = ("found", "single", "pairs", "seeds", "stories")
-LEAST_TRIED = {"single": 12_000, "pairs": 2_000, "seeds": 20_000}
+LEAST_TRIED = {"single": 25_000, "pairs": 2_000, "seeds": 20_000}
 LONGEST_S = 900
 
 

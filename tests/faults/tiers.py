@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import chain
 from multiprocessing import get_context
 
+from tests.faults.all_scenarios import SCENARIOS
 from tests.faults.found import SCHEDULES
 from tests.faults.pairs import sample_pairs
-from tests.faults.scenarios import SCENARIOS
 from tests.faults.simulation import play_seed
 from tests.faults.single import Found, Schedule, play, problem_of, single_faults
 

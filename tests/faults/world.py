@@ -11,7 +11,8 @@ from functools import lru_cache
 from rdbkeeper.domain.backup import Backup, BackupState
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import FleetRefused, RdbkeeperError
-from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
+from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.flows.run import run_rule
@@ -25,6 +26,7 @@ from tests.faults.execution import LONGEST_EXECUTION_S, REPLAY_AFTER_S, Executio
 from tests.faults.injector import ForeignError, Injector
 from tests.faults.oracles import Oracles, has_crc
 from tests.faults.people import let_happen
+from tests.faults.people_at_rest import delete
 from tests.faults.process import Process, ProcessDied
 
 FIRST_NIGHT = datetime(2026, 11, 14, 2, 15, tzinfo=UTC)
@@ -33,6 +35,7 @@ POLL = Poll(30, 120)
 PART_BYTES = 64
 MOST_INVOCATIONS = 1_500  # of one execution; what takes more never ends
 MANUALLY = Cycle(kind="manual", time_zone="UTC")
+DAILY = Cycle(kind="daily", at="03:00", time_zone="UTC")
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,25 @@ class TrueBackup:
 
 
 @lru_cache(maxsize=64)
-def _rule(name: str, instance: str, prefix: str, bandwidth_mbps: int) -> Rule:
+def _rule(
+    name: str,
+    instance: str,
+    prefix: str,
+    bandwidth_mbps: int,
+    retention: Retention,
+    audit_every_days: int,
+    cycle: Cycle,
+) -> Rule:
     return Rule(
         name=name,
         provider="elasticache",
         instance=instance,
-        cycle=MANUALLY,
+        cycle=cycle,
         created_at=datetime(2026, 11, 1, tzinfo=UTC),
         prefix=prefix,
         bandwidth_mbps=bandwidth_mbps,
+        retention=retention,
+        audit_every_days=audit_every_days,
         state=RuleState.ACTIVE,
     )
 
@@ -69,7 +82,7 @@ class World:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.tables = MemoryTables(self.clock)
-        self.the_source = MemorySource()
+        self.the_source = MemorySource(clock=self.clock)
         self.the_vault = MemoryVault(clock=self.clock, smallest_part_bytes=PART_BYTES)
         self.executions = SimulatedExecutions(self)
         self.injector = Injector(self)
@@ -87,11 +100,21 @@ class World:
         self.told: list[str] | None = None
         self.take_turns: Callable[[Process, str], None] | None = None
         self.arrivals = 0
+        self.cut_deletions: list[tuple[str, str]] = []  # rules and manifests
 
     # ------------------------------------------------------------- set it up
 
-    def add_rule(self, name: str = "nightly", instance: str = "orders", bandwidth_mbps: int = 0) -> None:
-        self.tables.rules.create_rule(_rule(name, instance, "redis/", bandwidth_mbps), self.tables.registry_revision)
+    def add_rule(
+        self,
+        name: str = "nightly",
+        instance: str = "orders",
+        bandwidth_mbps: int = 0,
+        retention: Retention = KEEP_EVERYTHING,
+        audit_every_days: int = 0,
+        cycle: Cycle = MANUALLY,
+    ) -> None:
+        rule = _rule(name, instance, "redis/", bandwidth_mbps, retention, audit_every_days, cycle)
+        self.tables.rules.create_rule(rule, self.tables.registry_revision)
         self.the_source.add_instance(instance)
 
     def add_backup(
@@ -210,8 +233,22 @@ class World:
             edited = replace(rule, revision=rule.revision + 1, **changes)
             self.tables.rules.replace_rule(edited, rule.revision)
 
+    def request_edit(self, name: str, edit: RuleEdit) -> None:
+        """Have a rule edited as a request for it would; nothing where it is gone."""
+        rule = self.find_rule(name)
+        if rule is not None and rule.state is not RuleState.DELETING:
+            edited = edit.apply_to(rule, self.clock.now())
+            if edited is not rule:
+                self.tables.rules.replace_rule(edited, rule.revision)
+
     def end_people(self) -> None:
-        """People leave things alone from now on: who paused a rule resumes it."""
+        """People leave things alone from now on: who paused a rule resumes it, whose request was cut off repeats it."""
+        self.clock.advance(1_000)  # by then nobody can be at work on what was cut off
+        for name, manifest in self.cut_deletions:
+            rule = self.find_rule(name)
+            if rule is not None:
+                delete(self, rule, manifest)
+        self.cut_deletions.clear()
         for rule in self.tables.rules.rules():
             if rule.state is RuleState.PAUSED:
                 self.edit(rule.name, state=RuleState.ACTIVE)

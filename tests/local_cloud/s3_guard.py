@@ -18,6 +18,7 @@ from tests.local_cloud.front import Forward, with_body
 from tests.local_cloud.s3_deletes import Removal, answer_with_errors, body_of, read_removals
 from tests.local_cloud.s3_faults import S3Faults
 from tests.local_cloud.s3_listings import parts_page, uploads_page
+from tests.local_cloud.s3_locks import Locks
 from tests.local_cloud.s3_request import S3Call, S3Error, read_call
 from tests.local_cloud.s3_sums import ALGORITHMS, DEFAULT_ALGORITHM, Sum, sum_of, verified_sum
 from tests.local_cloud.s3_uploads import (
@@ -54,10 +55,14 @@ class S3Guard:
         self._lock = threading.RLock()
         self._uploads: dict[str, KeptUpload] = {}
         self._sums: dict[tuple[str, str, str], Sum] = {}
+        self._locks = Locks(account_id)
         self._handlers: dict[str, Callable[[S3Call, Request, Forward], Response]] = {
             "PutObject": self._put,
             "HeadObject": self._read,
             "GetObject": self._read,
+            "GetObjectLegalHold": lambda call, request, _: self._locks.read_legal_hold(call, request),
+            "GetObjectRetention": lambda call, request, _: self._locks.read_retention(call, request),
+            "PutObjectRetention": lambda call, request, _: self._locks.put_retention(call, request),
             "DeleteObject": self._delete,
             "DeleteObjects": self._delete_many,
             "CreateMultipartUpload": self._create_upload,
@@ -91,6 +96,7 @@ class S3Guard:
             raise S3Error(403, "AccessDenied", "Access Denied")
         if call.operation in _NOT_MODELLED:
             raise S3Error(501, "NotImplemented", f"The local cloud does not know {call.operation} yet.")
+        self._locks.check(call, request)
         handler = self._handlers.get(call.operation)
         if handler:
             return handler(call, request, forward)

@@ -21,6 +21,11 @@ IAM_ACTIONS = {
     "s3:AbortMultipartUpload": {"AbortMultipartUpload"},
     "s3:ListMultipartUploadParts": {"ListParts"},
     "s3:ListBucketMultipartUploads": {"ListMultipartUploads"},
+    "s3:GetBucketVersioning": {"GetBucketVersioning"},
+    "s3:GetBucketObjectLockConfiguration": {"GetBucketObjectLock"},
+    "s3:GetObjectLegalHold": {"GetObjectLegalHold"},
+    "s3:GetObjectRetention": {"GetObjectRetention"},
+    "s3:PutObjectRetention": {"PutObjectRetention"},
 }
 
 
@@ -118,5 +123,5 @@ def _on_bucket(request: Request, names: set[str]) -> str:
             return "ListObjects"
     if request.method == "HEAD":
         return "HeadBucket"
-    subresource = "".join(sorted(names - {"x-id"})).title()
+    subresource = "".join(sorted(names - {"x-id"})).title().replace("-", "")
     return f"{request.method.title()}Bucket{subresource}"

@@ -42,6 +42,7 @@ from tests.local_cloud.s3_guard import S3Guard
 from tests.local_cloud.sandbox_logs import LogEvent
 from tests.local_cloud.scheduler_guard import SchedulerGuard
 from tests.local_cloud.stack.response_desk import ResponseDesk
+from tests.local_cloud.sts_guard import StsGuard
 from tests.local_cloud.tagging_service import TaggingService
 
 ACCOUNT_ID = "000000000000"
@@ -139,6 +140,7 @@ class LocalCloud:
             ),
             "logs": LogsGuard(self.region, ACCOUNT_ID),
             "monitoring": ExtensionGuard(AlarmService, ACCOUNT_ID),
+            "sts": StsGuard(ACCOUNT_ID),
             "tagging": ExtensionGuard(TaggingService, ACCOUNT_ID),
         }
         front = Front(guards, self._control, ACCOUNT_ID)

@@ -21,11 +21,14 @@ SERVICES = {
     "resourcegroupstaggingapi": "tag",
     "s3": "s3",
     "scheduler": "scheduler",
+    "secretsmanager": "secretsmanager",
+    "sts": "sts",
 }
 # Where the action is not called what the operation is called ("Actions, resources, and condition keys for ...").
 _ACTIONS = {
     ("dynamodb", "TransactWriteItems"): "dynamodb:PutItem",
     ("lambda", "Invoke"): "lambda:InvokeFunction",
+    ("s3", "GetObjectLockConfiguration"): "s3:GetBucketObjectLockConfiguration",
     ("s3", "HeadBucket"): "s3:ListBucket",
     ("s3", "HeadObject"): "s3:GetObject",
     ("s3", "ListObjectsV2"): "s3:ListBucket",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
+from tests.demo.world import ALLOWED_FOR_VAULTS, SECOND_BUCKET
 from tests.local_cloud.deploy import Deployment
 from tests.local_cloud.permissions.policy import Need, Verdict, decide
 from tests.local_cloud.permissions.record import RECORD
@@ -38,7 +39,8 @@ ALARMS = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT_ID}:alarm:"
 CACHES = f"arn:aws:elasticache:us-east-1:{ACCOUNT_ID}:"
 TABLES = f"arn:aws:dynamodb:us-east-1:{ACCOUNT_ID}:table/"
 VAULT, STAGING = "arn:aws:s3:::{VaultBucket}", "arn:aws:s3:::{StagingBucket}"
-SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:redis"
+SECRETS = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:"
+SECRET = f"{SECRETS}redis"
 
 # Which actions and resources of a policy's statement no test's function uses, and why they are granted all the same.
 UNUSED: Mapping[tuple[str, str, str], str] = {
@@ -48,10 +50,26 @@ UNUSED: Mapping[tuple[str, str, str], str] = {
     (RUN, "DurableExecution", "lambda:GetDurableExecutionState"): (
         "the durable SDK asks for it when an execution's state has more than one page"
     ),
+    **{
+        (
+            WORKER,
+            sid,
+            granted,
+        ): "a worker reads in a vault only what a run before left, which is tried in the default one"
+        for sid, granted in (
+            ("CopiesInOtherVaults", "s3:GetObject"),
+            ("TellWhatIsGoneInOtherVaults", "s3:ListBucket"),
+            ("TellWhatIsGoneInOtherVaults", f"arn:aws:s3:::{SECOND_BUCKET}"),
+        )
+    },
 }
 
 BY_ANY_ROLE = [
     ("s3:DeleteObjectVersion", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:DeleteObjectVersion", f"arn:aws:s3:::{SECOND_BUCKET}/redis/orders/copy/0001.rdb"),
+    ("s3:BypassGovernanceRetention", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:PutObjectLegalHold", f"{VAULT}/redis/orders/copy/0001.rdb"),
+    ("s3:PutBucketObjectLockConfiguration", VAULT),
     ("s3:GetObject", "arn:aws:s3:::somebody-elses/file"),
     ("s3:PutObject", "arn:aws:s3:::somebody-elses/file"),
     ("s3:PutBucketPolicy", VAULT),
@@ -84,6 +102,7 @@ BY_ANY_ROLE = [
     ("elasticache:DeleteSnapshot", CACHES + "snapshot:automatic.orders"),
     ("elasticache:DeleteReplicationGroup", CACHES + "replicationgroup:orders"),
     ("secretsmanager:GetSecretValue", SECRET),
+    ("secretsmanager:PutSecretValue", f"{SECRETS}rdbkeeper/minio-000000"),
     ("kms:Decrypt", f"arn:aws:kms:us-east-1:{ACCOUNT_ID}:key/k"),
 ]
 BY_RUNS = [
@@ -104,7 +123,6 @@ BY_WORKERS = [
     ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-copy-leg:1"),
     ("lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:live"),
     ("lambda:CheckpointDurableExecution", f"{FUNCTIONS}rdbkeeper-rule-a:1{EXECUTION}"),
-    ("dynamodb:GetItem", TABLES + "{Table}"),
     ("dynamodb:UpdateItem", TABLES + "{Table}"),
     ("dynamodb:DeleteItem", TABLES + "{Table}"),
     ("s3:DeleteObject", f"{VAULT}/redis/orders/copy/0001.rdb"),
@@ -120,9 +138,8 @@ BY_MAKERS = [
     ("lambda:GetLayerVersion", LAYERS + "somebody-elses:1"),
     ("lambda:CheckpointDurableExecution", f"{FUNCTIONS}rdbkeeper-rule-a:1{EXECUTION}"),
     ("scheduler:CreateSchedule", SCHEDULES + "default/a"),
-    ("s3:DeleteObject", f"{VAULT}/redis/orders/copy/0001.rdb"),
-    ("s3:PutObject", f"{VAULT}/redis/orders/copy/0001.rdb"),
     ("s3:GetObject", f"{STAGING}/file"),
+    ("s3:PutObject", f"{STAGING}/file"),
     ("s3:AbortMultipartUpload", "arn:aws:s3:::somebody-elses/file"),
     ("elasticache:CopySnapshot", CACHES + "snapshot:automatic.orders"),
 ]
@@ -153,6 +170,10 @@ FORBIDDEN_BY_CONDITION = [
     (RUN, "dynamodb:DeleteItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
     (RUN, "dynamodb:UpdateItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status", "rules")}),
     (RUN, "dynamodb:GetItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("deleted",)}),
+    (RUN, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("vaults",)}),
+    (WORKER, "dynamodb:GetItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
+    (WORKER, "dynamodb:GetItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rule#orders",)}),
+    (WORKER, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("vaults",)}),
     (WORKER, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
     (WORKER, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status",)}),
 ]
@@ -161,7 +182,7 @@ FORBIDDEN_BY_CONDITION = [
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
     with LocalCloud() as cloud:
-        yield cloud.deploy(stack=STACK, parameters={"AllowedRuleRoleArns": OWN_ROLE})
+        yield cloud.deploy(stack=STACK, parameters={"AllowedRuleRoleArns": OWN_ROLE, **ALLOWED_FOR_VAULTS})
 
 
 @pytest.fixture(scope="module")

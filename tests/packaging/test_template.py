@@ -42,6 +42,53 @@ def test_only_the_arns_of_roles_can_be_allowed(arn: str, allowed: bool) -> None:
     assert bool(re.fullmatch(pattern, arn)) is allowed
 
 
+@pytest.mark.parametrize(
+    "parameter, value, allowed",
+    [
+        ("VaultBucketName", "", True),
+        ("VaultBucketName", "acme-redis-backups", True),
+        ("VaultBucketName", "arn:aws:s3:::acme-redis-backups", False),
+        ("VaultBucketName", "Acme", False),
+        ("AllowedVaultBucketArns", "", True),
+        ("AllowedVaultBucketArns", "arn:aws-us-gov:s3:::acme-redis-backups", True),
+        ("AllowedVaultBucketArns", "arn:aws:s3:::*", False),
+        ("AllowedVaultBucketArns", "arn:aws:s3:::acme-redis-backups/*", False),
+        ("AllowedVaultRoleArns", "arn:aws:iam::000000000000:role/team/vaults", True),
+        ("AllowedVaultRoleArns", "arn:aws:iam::*:role/vaults", False),
+        ("AllowedVaultKeyArns", "arn:aws:kms:eu-west-1:000000000000:key/mrk-0123", True),
+        ("AllowedVaultKeyArns", "arn:aws:kms:eu-west-1:000000000000:alias/vaults", False),
+        ("AllowedVaultKeyArns", "*", False),
+    ],
+)
+def test_vaults_are_allowed_by_name_and_never_by_a_pattern(parameter: str, value: str, allowed: bool) -> None:
+    assert bool(re.fullmatch(TEMPLATE.parameters[parameter]["AllowedPattern"], value)) is allowed
+
+
+def test_the_default_vault_s_bucket_keeps_versions_and_frees_what_was_removed_after_a_month() -> None:
+    bucket = RESOURCES["VaultBucket"].properties
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = {rule["Id"]: rule for rule in bucket["LifecycleConfiguration"]["Rules"]}
+    assert all(rule["Status"] == "Enabled" for rule in rules.values())
+    assert rules["abort-unfinished-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    freeing = rules["free-what-was-removed"]
+    assert freeing["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert freeing["ExpiredObjectDeleteMarker"] is True
+    # What is current is removed by retention alone.
+    assert not [rule for rule in rules.values() if {"ExpirationInDays", "ExpirationDate", "Transitions"} & set(rule)]
+
+
+def test_the_default_vault_s_bucket_can_lock_copies_and_locks_none_by_itself() -> None:
+    bucket = RESOURCES["VaultBucket"].properties
+    assert bucket["ObjectLockEnabled"] is True
+    assert bucket["ObjectLockConfiguration"] == {"ObjectLockEnabled": "Enabled"}
+
+
+def test_a_bucket_is_made_only_where_none_was_given() -> None:
+    assert TEMPLATE.conditions["MakesVaultBucket"] == {"Fn::Equals": [{"Ref": "VaultBucketName"}, ""]}
+    for name in ("VaultBucket", "VaultBucketPolicy"):
+        assert RESOURCES[name].condition == "MakesVaultBucket"
+
+
 def test_the_vault_and_the_table_outlive_the_stack() -> None:
     text = TEMPLATE_FILE.read_text(encoding="utf-8")
     for name in ("Table", "VaultBucket", "VaultBucketPolicy"):

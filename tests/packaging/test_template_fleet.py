@@ -38,8 +38,10 @@ NEEDED_TO_THE_END = {
     "StagingBucket",
     "StagingBucketPolicy",
     "Table",
+    "VaultAccessPolicy",
     "VaultBucket",
     "VaultBucketPolicy",
+    "VaultPolicy",
 }
 
 
@@ -165,7 +167,7 @@ class AskedFor(dict[str, str]):
 def asked_for(settings: Any) -> set[str]:
     environment = AskedFor()
     settings.from_environment(environment)
-    return environment.names
+    return {name for name in environment.names if name.startswith("RDBKEEPER_")}  # AWS_REGION is Lambda's own
 
 
 def variables_of(logical_id: str) -> Mapping[str, Any]:
@@ -175,7 +177,7 @@ def variables_of(logical_id: str) -> Mapping[str, Any]:
 
 def test_each_function_is_given_what_its_settings_ask_for_and_nothing_else() -> None:
     # The prototype belongs to no rule; a rule's function is given its rule's name.
-    for_everyone = {"RDBKEEPER_STACK"}
+    for_everyone = {"RDBKEEPER_STACK", "RDBKEEPER_STACK_ID"}
     assert set(variables_of("RunRuleFunction")) == (asked_for(RunSettings) - {RULE_VARIABLE}) | for_everyone
     assert set(variables_of("CopyLegFunction")) == asked_for(StoreSettings) | for_everyone
     assert set(variables_of("ManageRulesFunction")) == asked_for(ManageSettings)
@@ -196,8 +198,9 @@ def test_a_run_calls_the_workers_that_were_deployed_with_it_also_after_the_next_
 
 
 def test_who_manages_and_who_reconciles_see_the_same_stack() -> None:
-    own_id = {"RDBKEEPER_STACK_ID": {"Ref": "AWS::StackId"}}  # by which CloudFormation's events are told from others
-    assert {**variables_of("ManageRulesFunction"), **own_id} == variables_of("ReconcileRulesFunction")
+    assert variables_of("ManageRulesFunction") == variables_of("ReconcileRulesFunction")
+    # By which CloudFormation's events, and places of another stack of this name, are told from our own.
+    assert variables_of("ManageRulesFunction")["RDBKEEPER_STACK_ID"] == {"Ref": "AWS::StackId"}
 
 
 def test_no_allowed_roles_and_several_are_read_as_the_template_gives_them() -> None:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.local_cloud.template_reader import Resource, function_of
-from tests.packaging.template import RESOURCES, as_list, of_type, permitted, policy_documents, statements
+from tests.packaging.template import (
+    RESOURCES,
+    TEMPLATE,
+    as_list,
+    names_in,
+    of_type,
+    permitted,
+    policy_documents,
+    statements,
+)
 
 ROLES = of_type("AWS::IAM::Role")
 
@@ -31,6 +40,7 @@ LONGEST = {
     "AWS::StackName": "s" * 27,
 }
 LONGEST_ARN = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
+LONGEST_BUCKET_ARN = f"arn:aws:s3:::{'b' * 63}"
 MAX_MANAGED_POLICY = 6144  # characters without white space ("IAM and AWS STS quotas")
 MAX_ROLE_POLICIES = 10240
 
@@ -39,9 +49,16 @@ def to_service(service: str) -> dict[str, Any]:
     return {"StringEquals": {"iam:PassedToService": f"{service}.amazonaws.com"}}
 
 
-def test_no_role_may_delete_a_version_or_do_everything() -> None:
+def test_no_role_may_delete_a_version_get_round_a_lock_or_do_everything() -> None:
     assert not [action for action in permitted() if "*" in action]
-    assert "s3:DeleteObjectVersion" not in permitted()
+    assert not permitted() & {
+        "s3:BypassGovernanceRetention",
+        "s3:DeleteObjectVersion",
+        "s3:PutBucketObjectLockConfiguration",
+        "s3:PutBucketVersioning",
+        "s3:PutLifecycleConfiguration",
+        "s3:PutObjectLegalHold",
+    }
 
 
 def test_only_what_has_no_resource_is_allowed_on_everything() -> None:
@@ -53,12 +70,31 @@ def test_only_what_has_no_resource_is_allowed_on_everything() -> None:
     assert open_ended == ON_EVERYTHING
 
 
-def test_every_other_resource_is_this_stack_s_or_of_the_instances() -> None:
+def test_every_other_resource_is_this_stack_s_or_of_the_instances_or_was_allowed() -> None:
     for name, statement in statements().items():
         for resource in as_list(statement["Resource"]):
-            text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
-            by_name = function_of(resource) in ("Ref", "Fn::GetAtt") or text.startswith("${")
-            assert by_name or "${AWS::StackName}" in text or ":elasticache:" in text or name in ON_EVERYTHING, name
+            text = resource["Fn::Sub"] if function_of(resource) == "Fn::Sub" else ""
+            is_named = bool(names_in(resource) & {*RESOURCES, *TEMPLATE.parameters})
+            ours = ("${AWS::StackName}", ":elasticache:", ":secret:rdbkeeper/")
+            assert is_named or any(part in text for part in ours) or name in ON_EVERYTHING, name
+
+
+def test_the_bucket_of_the_default_vault_is_the_one_that_was_given_or_made() -> None:
+    given_or_made = {"Fn::If": ["MakesVaultBucket", {"Ref": "VaultBucket"}, {"Ref": "VaultBucketName"}]}
+    named = [name for name, part in statements().items() if "VaultBucket" in names_in(part["Resource"])]
+    assert named == [
+        "CopyLegRole.Copies",
+        "CopyLegRole.TellWhatIsGone",
+        "VaultPolicy.DefaultVault",
+        "VaultPolicy.CopiesInDefaultVault",
+    ]
+    for name in named:
+        resource = as_list(statements()[name]["Resource"])[-1]
+        assert resource["Fn::Sub"][0] in (
+            "arn:${AWS::Partition}:s3:::${Bucket}",
+            "arn:${AWS::Partition}:s3:::${Bucket}/*",
+        )
+        assert resource["Fn::Sub"][1] == {"Bucket": given_or_made}
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.logical_id)
@@ -85,11 +121,32 @@ def test_a_role_is_passed_to_one_service_only() -> None:
 
 
 def test_without_allowed_roles_no_statement_is_left_without_a_resource() -> None:
-    document = RESOURCES["FleetPolicy"].properties["PolicyDocument"]
-    conditional = [part["Fn::If"] for part in document["Statement"] if function_of(part) == "Fn::If"]
-    assert [(part[0], part[1]["Sid"], part[2]) for part in conditional] == [
-        ("HasAllowedRuleRoles", "GiveAllowedRolesOnlyToLambda", {"Ref": "AWS::NoValue"})
+    conditional = [
+        part["Fn::If"]
+        for _, document in policy_documents()
+        for part in document["Statement"]
+        if function_of(part) == "Fn::If"
     ]
+    assert all(part[2] == {"Ref": "AWS::NoValue"} for part in conditional)
+    assert {part[1]["Sid"]: part[0] for part in conditional} == {
+        "AssumeRolesOfVaults": "HasAllowedVaultRoles",
+        "CopiesInOtherVaults": "HasAllowedVaultBuckets",
+        "GiveAllowedRolesOnlyToLambda": "HasAllowedRuleRoles",
+        "OtherVaults": "HasAllowedVaultBuckets",
+        "TellWhatIsGoneInOtherVaults": "HasAllowedVaultBuckets",
+        "UseKeysOfVaults": "HasAllowedVaultKeys",
+    }
+    lists = {"AllowedRuleRoleArns", "AllowedVaultBucketArns", "AllowedVaultKeyArns", "AllowedVaultRoleArns"}
+    for part in statements().values():
+        if names_in(part["Resource"]) & lists:
+            assert part in [found[1] for found in conditional]
+
+
+def test_roles_that_vaults_name_are_assumed_by_whoever_works_with_vaults_and_no_others_are() -> None:
+    assuming = {name: part for name, part in statements().items() if "sts:AssumeRole" in as_list(part["Action"])}
+    assert {name: part["Resource"] for name, part in assuming.items()} == {
+        "VaultAccessPolicy.AssumeRolesOfVaults": {"Ref": "AllowedVaultRoleArns"}
+    }
 
 
 def test_functions_are_made_and_changed_with_this_stack_s_layer_only() -> None:
@@ -114,6 +171,8 @@ def test_a_run_changes_only_its_rules_items_and_statuses() -> None:
                 allowed.setdefault(key, set()).update(as_list(statement["Action"]))
     assert allowed == {
         "rules": {"dynamodb:GetItem"},
+        "vaults": {"dynamodb:GetItem"},
+        "probes": {"dynamodb:GetItem"},
         "status": {"dynamodb:UpdateItem"},
         "rule#*": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"},
     }
@@ -121,6 +180,7 @@ def test_a_run_changes_only_its_rules_items_and_statuses() -> None:
 
 def test_a_worker_changes_only_a_run_s_lease_and_puts_only_parts() -> None:
     assert permitted("CopyLegRole.") == {
+        "dynamodb:GetItem",
         "dynamodb:PutItem",
         "logs:CreateLogStream",
         "logs:PutLogEvents",
@@ -130,13 +190,22 @@ def test_a_worker_changes_only_a_run_s_lease_and_puts_only_parts() -> None:
     }
     lease = statements()["CopyLegRole.KeepLease"]
     assert lease["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["rule#*"]}}
+    read = statements()["CopyLegRole.ReadVaults"]
+    assert read["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["vaults", "probes"]}}
 
 
 def test_only_who_manages_and_who_reconciles_may_change_the_fleet() -> None:
-    attached = {role.logical_id for role in ROLES if role.properties.get("ManagedPolicyArns")}
-    assert attached == {"ManageRulesRole", "ReconcileRulesRole"}
-    for role in attached:
-        assert RESOURCES[role].properties["ManagedPolicyArns"] == [{"Ref": "FleetPolicy"}]
+    attached = {
+        role.logical_id: [policy["Ref"] for policy in role.properties.get("ManagedPolicyArns", ())] for role in ROLES
+    }
+    assert attached == {
+        "RunRuleRole": ["VaultPolicy", "VaultAccessPolicy"],
+        "CopyLegRole": ["VaultAccessPolicy"],
+        "ManageRulesRole": ["FleetPolicy", "VaultPolicy", "VaultAccessPolicy"],
+        "ReconcileRulesRole": ["FleetPolicy", "VaultPolicy", "VaultAccessPolicy"],
+        "SchedulerRole": [],
+        "ReconcileTimerRole": [],
+    }
     making = {name.split(".")[0] for name, part in statements().items() if "lambda:CreateFunction" in part["Action"]}
     assert making == {"FleetPolicy"}
 
@@ -166,11 +235,12 @@ def test_scheduler_may_start_runs_and_reconciling_and_nothing_else() -> None:
     assert timer["Resource"] == {"Fn::GetAtt": ["ReconcileRulesFunction", "Arn"]}
 
 
-def test_policies_fit_with_the_longest_stack_name_and_twenty_allowed_roles() -> None:
+def test_policies_fit_with_the_longest_stack_name_and_twenty_of_whatever_is_allowed() -> None:
     used: dict[str, int] = {}
     for holder, document in policy_documents():
         used[holder] = used.get(holder, 0) + len(re.sub(r"\s", "", json.dumps(at_its_longest(document))))
-    assert used.pop("FleetPolicy") <= MAX_MANAGED_POLICY
+    for policy in of_type("AWS::IAM::ManagedPolicy"):
+        assert used.pop(policy.logical_id) <= MAX_MANAGED_POLICY, policy.logical_id
     assert max(used.values()) <= MAX_ROLE_POLICIES
 
 
@@ -179,9 +249,13 @@ def at_its_longest(value: Any) -> Any:
     name = function_of(value)
     if name == "Fn::If":
         return at_its_longest(value[name][1])
+    if "Bucket" in str(value) and name in ("Fn::Sub", "Fn::Split"):
+        return [f"{LONGEST_BUCKET_ARN}/*"] * (20 if name == "Fn::Split" else 1)
     if name == "Fn::Sub":
         return re.sub(r"\$\{([^}]+)\}", lambda match: LONGEST.get(match[1], LONGEST_ARN), value[name])
-    if name == "Ref" and value[name] == "AllowedRuleRoleArns":
+    if name == "Ref" and value[name] == "AllowedVaultBucketArns":
+        return [LONGEST_BUCKET_ARN] * 20
+    if name == "Ref" and TEMPLATE.parameters.get(value[name], {}).get("Type") == "CommaDelimitedList":
         return [LONGEST_ARN] * 20
     if name:
         return LONGEST_ARN

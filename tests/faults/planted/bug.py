@@ -25,6 +25,9 @@ class Promise(StrEnum):
     WANTED = "what a person deleted, paused or pointed elsewhere is heeded"
     ENDS = "every run ends, and so does every chain of runs"
     HANDS_OVER = "what one run has no room for is taken by the next one at once, and by it alone"
+    STAYS = "what a retention, a hold or a lock keeps stays, and one verified copy that is present always does"
+    PROVEN = "a copy is called whole or damaged after it was read, and by what was read"
+    EXACT = "what no retention keeps goes, whole, and nothing is left of it"
     IN_TURN = "backups are copied oldest first, and each part is moved by one sandbox"
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from tests.faults.planted.bug import PlantedBug
 from tests.faults.planted.charge import IN_CHARGE
 from tests.faults.planted.choosing import CHOOSING
+from tests.faults.planted.keeping import KEEPING
 from tests.faults.planted.moving import MOVING
 from tests.faults.planted.publishing import PUBLISHING
 
-BUGS: tuple[PlantedBug, ...] = (*PUBLISHING, *MOVING, *IN_CHARGE, *CHOOSING)
+BUGS: tuple[PlantedBug, ...] = (*PUBLISHING, *MOVING, *IN_CHARGE, *CHOOSING, *KEEPING)
 
 
 def find_bug(name: str) -> PlantedBug:

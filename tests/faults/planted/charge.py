@@ -9,11 +9,10 @@ _LEASE = "flows/lease.py"
 _RUN = "flows/run.py"
 _COPY = "flows/copy.py"
 _SCAN = "flows/scan.py"
+_CLEAN_UP = "flows/clean_up.py"
 _REQUEST = "domain/run_request.py"
 _GOING = "if ended_at is None:"
-_PUBLISHED = (
-    'manifest = publish_manifest(rule, export.backup, files, vault, self.context.clock, f"rdbkeeper {__version__}")'
-)
+_PUBLISHED = "lock_copy(rule, vault, manifest, manifest.copied_at, self.context.log(ticket))"
 _ABANDONED = (
     'self.context.log(ticket).warning("TransferAbandoned", f"The transfer of {ticket.backup_id} is abandoned.")'
 )
@@ -85,8 +84,8 @@ IN_CHARGE = (
         Promise.WANTED,
         Change(
             "flows/run_context.py",
-            "if not self.get_wanted_rule().has_same_target(rule):",
-            "if not self.get_wanted_rule():",
+            "if not fresh.has_same_target(rule):",
+            "if not fresh:",
         ),
     ),
     PlantedBug(
@@ -124,7 +123,7 @@ IN_CHARGE = (
     PlantedBug(
         "begun legs of a stopped run stay on record",
         Promise.NOTHING_LEFT,
-        Change(_SCAN, "self.context.runs.forget_all_attempts(rule.name)", "pass"),
+        Change(_CLEAN_UP, "self.context.runs.forget_all_attempts(rule.name)", "pass"),
         Hint("one_small_backup", (Kind.STOPPED_BEFORE,)),
     ),
     PlantedBug(
@@ -179,25 +178,25 @@ IN_CHARGE = (
         "uploads that nobody put on record stay open",
         Promise.NOTHING_LEFT,
         Change(
-            _SCAN,
-            "find_uploads(path) if is_data_key(path, upload.key)]",
-            "find_uploads(path) if not path]",
+            _CLEAN_UP,
+            "listed = [upload for upload in found if is_data_key(path, upload.key)]",
+            "listed = [upload for upload in found if not path]",
         ),
     ),
     PlantedBug(
         "uploads on record are not looked at",
         Promise.NOTHING_LEFT,
-        Change(_SCAN, "list(dict.fromkeys([*remembered, *listed]))", "list(dict.fromkeys(listed))"),
+        Change(_CLEAN_UP, "list(dict.fromkeys([*remembered, *listed]))", "list(dict.fromkeys(listed))"),
     ),
     PlantedBug(
         "uploads of others in the rule's place are aborted",
         Promise.REMOVAL,
-        Change(_SCAN, ".find_uploads(path) if is_data_key(path, upload.key)]", ".find_uploads(path)]"),
+        Change(_CLEAN_UP, "for upload in found if is_data_key(path, upload.key)]", "for upload in found]"),
     ),
     PlantedBug(
         "no run follows one that was full",
         Promise.HANDS_OVER,
-        Change(_RUN, 'if left or scan["is_full"]:', 'if scan["is_full"]:'),
+        Change(_RUN, "if not is_whole:", 'if scan["is_full"]:'),
     ),
     PlantedBug(
         "exports that no run of the chain takes are left",
@@ -237,7 +236,7 @@ IN_CHARGE = (
     PlantedBug(
         "the run that follows tries again what failed",
         Promise.HANDS_OVER,
-        Change(_SCAN, "select(backups, catalog, frozenset(self.context.request.tried))", "select(backups, catalog)"),
+        Change(_SCAN, ", now, tried, past.failed)", ", now, (), past.failed)"),
     ),
     PlantedBug(
         "the second run that follows forgets what failed in the first",

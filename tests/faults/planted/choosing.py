@@ -15,22 +15,26 @@ CHOOSING = (
     PlantedBug(
         "the catalog is not asked",
         Promise.ONCE,
-        Change(_SCAN, "select(backups, catalog, ", "select(backups, [], "),
+        Change(_SCAN, "select(backups, catalog, ", "select(backups, type(catalog)(), "),
     ),
     PlantedBug(
         "the catalog knows verified copies alone",
         Promise.ONCE,
-        Change("domain/copy.py", "for level in Level:", "for level in (Level.VERIFIED,):"),
+        Change("domain/catalog.py", "for level in Level:", "for level in (Level.VERIFIED,):"),
     ),
     PlantedBug(
         "a backup is known by its id alone",
         Promise.CONVERGES,
-        Change(_SELECTION, "backup.copy_id in kept:", "any(one.endswith(backup.backup_id) for one in kept):"),
+        Change(
+            _SELECTION,
+            "if copy_id in known.present:",
+            "if any(one.endswith(backup.backup_id) for one in known.present):",
+        ),
     ),
     PlantedBug(
         "backups that are older than the newest copy are not copied",
         Promise.CONVERGES,
-        Change(_SELECTION, "backup.copy_id in kept:", "backup.copy_id <= max(kept, default=''):"),
+        Change(_SELECTION, "if copy_id in known.present:", "if copy_id and copy_id <= max(known.present, default=''):"),
     ),
     PlantedBug(
         "a backup that failed at its source is copied",
@@ -49,12 +53,16 @@ CHOOSING = (
     PlantedBug(
         "the newest backup comes first",
         Promise.IN_TURN,
-        Change(_SELECTION, "wanted.append(backup)", "wanted.insert(0, backup)"),
+        Change(
+            _SELECTION,
+            "for backup, outcome in outcomes if outcome is None",
+            "for backup, outcome in outcomes[::-1] if outcome is None",
+        ),
     ),
     PlantedBug(
         "all exports of a run have one name",
         Promise.IDENTICAL,
-        Change(_SCAN, r'named_after = f"{self.context.chain}\n{backup.copy_id}"', "named_after = self.context.chain"),
+        Change(_SCAN, "sha256(backup.copy_id.encode())", "sha256(self.context.chain.encode())"),
     ),
     PlantedBug(
         "an export that could not be looked at has failed",

@@ -10,7 +10,9 @@ _COPY = "flows/copy.py"
 _CHECKSUM = "rdb/checksum.py"
 _ENVELOPE = "rdb/envelope.py"
 _NOT_STORED = Change(
-    _PUBLISH, "if stored is None or (stored.size_bytes", "if stored is not None and (stored.size_bytes"
+    _PUBLISH,
+    "file, store_sum = judged.file, vault.capabilities.sum",
+    "file, store_sum = judged.file, vault.capabilities.sum\n    if vault.find_object(file.key) is None: return ''",
 )
 
 PUBLISHING = (
@@ -37,7 +39,7 @@ PUBLISHING = (
     PlantedBug(
         "every manifest is named as a verified one",
         Promise.HONEST,
-        Change("domain/copy.py", "{copy_id}.{level.value}.json", "{copy_id}.verified.json"),
+        Change("domain/catalog.py", "{copy_id}.{level.value}.json", "{copy_id}.verified.json"),
     ),
     PlantedBug(
         "the manifest holds the CRC64 in the wrong order of bytes",
@@ -76,7 +78,7 @@ PUBLISHING = (
     PlantedBug(
         "nothing found in the vault is ever rejected",
         Promise.CONVERGES,
-        Change(_PUBLISH, "if file.is_read_again and not _can_be_adopted(file)]", "if False]"),
+        Change(_PUBLISH, "if file.is_read_again and not _can_be_adopted(file, store_sum)]", "if False]"),
     ),
     PlantedBug(
         "data whose CRC64 is wrong are adopted",
@@ -86,12 +88,12 @@ PUBLISHING = (
     PlantedBug(
         "data are adopted of which the store keeps no sum",
         Promise.CONVERGES,
-        Change(_PUBLISH, "return file.found_crc64nvme == judged.sums.crc64nvme and not", "return not"),
+        Change(_PUBLISH, "or file.found_crc64nvme == judged.sums.crc64nvme", "or True"),
     ),
     PlantedBug(
         "data without a CRC64 are adopted",
         Promise.IDENTICAL,
-        Change(_PUBLISH, " and not judged.verdict.unchecked_reason", ""),
+        Change(_PUBLISH, "if judged.verdict.unchecked_reason:", "if not judged.file:"),
     ),
     PlantedBug(
         "an upload that is gone counts as a failure",

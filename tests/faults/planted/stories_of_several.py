@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rdbkeeper.domain.errors import VaultUnavailable
 from tests.fakes.rdb_files import flip_bit, rdb_file
+from tests.faults.all_scenarios import SCENARIOS
 from tests.faults.planted.strict import MOST_HAND_OVERS, check_done, check_nothing_is_open, count_rounds, make_strict
 from tests.faults.planted.telling import make_world, once, story
 from tests.faults.process import Process
-from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import World
 
 

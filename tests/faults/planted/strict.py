@@ -33,7 +33,7 @@ class StrictOracles(Oracles):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self._published = world.oracles._published
+        self.at_rest = world.oracles.at_rest
         self._strict_world = world
         self.lines = 0
         self.outcomes: dict[str, dict[str, str]] = defaultdict(dict)  # by execution: each copy's outcome

@@ -95,8 +95,10 @@ DYNAMODB: Table = {
 # ------------------------------------------------------------------------------------------------------------ S3
 # Sources: "Required permissions for Amazon S3 API operations"; "Enforce conditional deletes on Amazon S3 buckets" and
 # "Add preconditions to S3 operations with conditional requests": If-Match on a write or a delete also needs
-# s3:GetObject.
+# s3:GetObject; "AWS KMS permissions for Amazon S3" and "Multipart upload API and permissions": whoever names a key must
+# be allowed to have data keys made by it and, for an upload in parts, to have them decrypted.
 
+_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 _WITH_HEADER = (
     ("x-amz-acl", "PutObjectAcl"),
     ("x-amz-grant-", "PutObjectAcl"),
@@ -107,15 +109,21 @@ _WITH_HEADER = (
 )
 
 
-def _on_object(action: str, *, reads: bool = False) -> Callable[[Parameters, Place], Iterator[Need]]:
+def _on_object(
+    action: str, *, reads: bool = False, in_parts: bool = False
+) -> Callable[[Parameters, Place], Iterator[Need]]:
     def needs(asked: Parameters, _: Place) -> Iterator[Need]:
         arn = f"arn:aws:s3:::{asked['Bucket']}/{asked['Key']}"
         yield Need(f"s3:{action}{'Version' if asked['VersionId'] else ''}", arn)
         if not reads and "if-match" in asked:
             yield Need("s3:GetObject", arn)
         for header in asked:
-            if header.startswith("x-amz-"):
+            if header.startswith("x-amz-") and header != _KEY:
                 yield Need(f"s3:{_action_of(header)}", arn)
+        if _KEY in asked:
+            yield Need("kms:GenerateDataKey", asked[_KEY])
+            if in_parts:
+                yield Need("kms:Decrypt", asked[_KEY])
 
     return needs
 
@@ -138,12 +146,16 @@ def _on_bucket(action: str) -> Callable[[Parameters, Place], list[Need]]:
 S3: Table = {
     "AbortMultipartUpload": _on_object("AbortMultipartUpload"),
     "CompleteMultipartUpload": _on_object("PutObject"),
-    "CreateMultipartUpload": _on_object("PutObject"),
+    "CreateMultipartUpload": _on_object("PutObject", in_parts=True),
     "DeleteObject": _on_object("DeleteObject"),
     "GetBucketAcl": _on_bucket("GetBucketAcl"),
     "GetBucketLocation": _on_bucket("GetBucketLocation"),
+    "GetBucketObjectLock": _on_bucket("GetBucketObjectLockConfiguration"),
     "GetBucketVersioning": _on_bucket("GetBucketVersioning"),
     "GetObject": _on_object("GetObject", reads=True),
+    "GetObjectLegalHold": _on_object("GetObjectLegalHold", reads=True),
+    "GetObjectRetention": _on_object("GetObjectRetention", reads=True),
+    "GetObjectTagging": _on_object("GetObjectTagging", reads=True),
     "HeadBucket": _on_bucket("ListBucket"),
     "HeadObject": _on_object("GetObject", reads=True),
     "ListBuckets": lambda _, __: [Need("s3:ListAllMyBuckets", "*")],
@@ -153,5 +165,6 @@ S3: Table = {
     "ListObjectsV2": _on_bucket("ListBucket"),
     "ListParts": _on_object("ListMultipartUploadParts"),
     "PutObject": _on_object("PutObject"),
+    "PutObjectRetention": _on_object("PutObjectRetention"),
     "UploadPart": _on_object("PutObject"),
 }

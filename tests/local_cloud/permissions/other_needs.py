@@ -158,7 +158,19 @@ ELASTICACHE: Table = {
     "DescribeSnapshots": _describe("DescribeSnapshots", "snapshot", "SnapshotName"),
 }
 
-# ----------------------------------------------------------------------------------------------------------- STS
-# "GetCallerIdentity": "No permissions are required to perform this operation."
+# --------------------------------------------------------------------------------------------- STS, Secrets Manager
+# "GetCallerIdentity": "No permissions are required to perform this operation." The reference for AWS Security Token
+# Service; that for AWS Secrets Manager, by which a secret's ARN ends in a hyphen and six characters of the service's.
 
-STS: Table = {"GetCallerIdentity": lambda _, __: []}
+
+def _secret(asked: Parameters, place: Place) -> list[Need]:
+    name = asked["SecretId"]
+    arn = name if name.startswith("arn:") else place.arn("secretsmanager", f"secret:{name}-000000")
+    return [Need("secretsmanager:GetSecretValue", arn)]
+
+
+STS: Table = {
+    "AssumeRole": lambda asked, _: [Need("sts:AssumeRole", asked["RoleArn"])],
+    "GetCallerIdentity": lambda _, __: [],
+}
+SECRETS: Table = {"GetSecretValue": _secret}

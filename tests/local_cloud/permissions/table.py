@@ -8,7 +8,15 @@ from tests.local_cloud.permissions.calls import Call, UnknownCallError
 from tests.local_cloud.permissions.data_needs import DYNAMODB, S3
 from tests.local_cloud.permissions.lambda_needs import LAMBDA
 from tests.local_cloud.permissions.needs import Need, Place, Table
-from tests.local_cloud.permissions.other_needs import CLOUDWATCH, ELASTICACHE, LOGS, SCHEDULER, STS, TAGGING
+from tests.local_cloud.permissions.other_needs import (
+    CLOUDWATCH,
+    ELASTICACHE,
+    LOGS,
+    SCHEDULER,
+    SECRETS,
+    STS,
+    TAGGING,
+)
 
 # By the service's name in a signature.
 TABLES: Mapping[str, Table] = {
@@ -19,6 +27,7 @@ TABLES: Mapping[str, Table] = {
     "monitoring": CLOUDWATCH,
     "s3": S3,
     "scheduler": SCHEDULER,
+    "secretsmanager": SECRETS,
     "sts": STS,
     "tagging": TAGGING,
 }

@@ -16,9 +16,18 @@ def _make_bucket(place: Place, wanted: Wanted) -> Made:
     client = place.client("s3")
     name = f"{place.name_of(wanted.logical_id).lower()}-{place.account}"
     location = {} if place.region == "us-east-1" else {"LocationConstraint": place.region}
-    client.create_bucket(Bucket=name, **({"CreateBucketConfiguration": location} if location else {}))
+    lock = {"ObjectLockEnabledForBucket": True} if _locks(wanted) else {}
+    client.create_bucket(Bucket=name, **lock, **({"CreateBucketConfiguration": location} if location else {}))
     _configure_bucket(client, name, wanted.properties)
     return Made(name, {"Arn": f"arn:aws:s3:::{name}"})
+
+
+def _locks(wanted: Wanted) -> bool:
+    """Whether the bucket is made for Object Lock; a lock that every object gets is not known here."""
+    asked = wanted.properties.get("ObjectLockConfiguration", {"ObjectLockEnabled": "Enabled"})
+    if asked != {"ObjectLockEnabled": "Enabled"}:
+        raise TemplateError(f"ObjectLockConfiguration of {wanted.logical_id} is {asked}, which is not known here.")
+    return str(wanted.properties.get("ObjectLockEnabled", False)).lower() == "true"
 
 
 def _configure_bucket(client: Any, name: str, properties: Properties) -> None:
@@ -48,13 +57,15 @@ def _encryption(properties: Properties) -> dict[str, Any]:
 def _lifecycle_rule(bucket: str, rule: Mapping[str, Any]) -> dict[str, Any]:
     """Return CloudFormation's form of a rule as the S3 API has it."""
     same = ("Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration")
-    others = sorted(set(rule) - {*same, "Id", "ExpirationInDays"})
+    others = sorted(set(rule) - {*same, "Id", "ExpirationInDays", "ExpiredObjectDeleteMarker"})
     if others:
         raise TemplateError(f"A lifecycle rule of {bucket} has {', '.join(others)}, which is not known here.")
     converted: dict[str, Any] = {"ID": rule["Id"], "Filter": {"Prefix": ""}}
     converted.update({key: rule[key] for key in same if key in rule})
     if "ExpirationInDays" in rule:
         converted["Expiration"] = {"Days": rule["ExpirationInDays"]}
+    if "ExpiredObjectDeleteMarker" in rule:
+        converted["Expiration"] = {"ExpiredObjectDeleteMarker": rule["ExpiredObjectDeleteMarker"]}
     return converted
 
 
@@ -127,11 +138,12 @@ def _change_log_group(place: Place, standing: Standing, wanted: Wanted) -> Made:
 BUCKET = Kind(
     keys(
         "OwnershipControls VersioningConfiguration PublicAccessBlockConfiguration BucketEncryption "
-        "LifecycleConfiguration"
+        "LifecycleConfiguration ObjectLockEnabled ObjectLockConfiguration"
     ),
     _make_bucket,
     _change_bucket,
     lambda place, standing: place.client("s3").delete_bucket(Bucket=standing.made.ref),
+    fixed=keys("ObjectLockEnabled"),  # can be switched on later, but not by this
 )
 BUCKET_POLICY = Kind(
     keys("Bucket PolicyDocument"),

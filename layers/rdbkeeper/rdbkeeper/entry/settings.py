@@ -105,6 +105,8 @@ class RunSettings:
     copying: CopySettings
     worker: str
     longest_invocation: timedelta
+    stack_name: str = ""
+    stack_id: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> RunSettings:
@@ -122,6 +124,8 @@ class RunSettings:
             ),
             worker=_read(environment, "RDBKEEPER_COPY_LEG_FUNCTION"),
             longest_invocation=timedelta(seconds=_read_number(environment, "RDBKEEPER_INVOCATION_SECONDS")),
+            stack_name=environment.get("RDBKEEPER_STACK", ""),
+            stack_id=environment.get("RDBKEEPER_STACK_ID", ""),
         )
 
 

@@ -216,6 +216,8 @@ def run_context(
         request=request,
         copying=settings.copying,
         longest_invocation=settings.longest_invocation,
+        stack_name=settings.stack_name,
+        stack_id=settings.stack_id,
     )
 
 

@@ -26,7 +26,7 @@ from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.keepers import find_absence, find_keepers, mark_damaged, whole_copies
 from rdbkeeper.flows.removal import is_staying, remove_copy
 from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.ports import Engine, Journal, Record
+from rdbkeeper.ports import Engine, Journal, Record, Vault
 
 # A run's record, log and time stay small; what is left is removed by the next one.
 MOST_REMOVED = 200
