@@ -10,6 +10,7 @@ import pytest
 from rdbkeeper.domain.errors import RunFailed, VaultDenied
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.domain.vault import StoreSum
+from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.flows.world import World, after_each
 
@@ -44,17 +45,47 @@ def test_a_store_that_keeps_a_sum_proves_the_copy_with_it(store_sum: StoreSum, c
     assert (level, checks[-1], unchecked_reason) == ("verified", check, "")
 
 
-def test_a_store_that_keeps_no_sum_leaves_the_copy_unchecked_and_says_why() -> None:
+def test_from_a_store_that_keeps_no_sum_the_copy_is_read_back_before_it_counts() -> None:
     world = world_with(StoreSum.NONE)
+    read: list[str] = []
+    after_each(world.vault, "open_range", lambda: read.append("a part"))
     world.run()
     level, checks, unchecked_reason = only_file(world)
-    assert (level, checks[-1]) == ("unchecked", "store length")
-    assert unchecked_reason == "the store keeps no sum of what it holds; an audit reads the copy again"
-    assert "crc64" in checks  # what was read at the source was whole all the same
-    assert "1 copied" in world.report() and "unchecked" in world.report()
+    assert (level, checks[-1], unchecked_reason) == ("verified", "read back whole", "")
+    assert len(read) == 3
+    assert "FragmentAdopted" not in world.journal.events()
+    assert not world.tables.runs.remembered_uploads(world.rule.name)
 
 
-@pytest.mark.parametrize("store_sum", [StoreSum.CRC64NVME, StoreSum.PART_MD5])
+def test_without_a_sum_of_its_own_a_file_is_held_against_what_was_sent() -> None:
+    world = world_with(StoreSum.NONE)
+    world.add_backup("b1", 1, {"0001": rdb_file(2 * PART + 500, checksum=False)})
+    key = f"{PATH}20261121T021500Z-b1/0001.rdb"
+    after_each(
+        world.vault,
+        "complete_upload",
+        lambda: (
+            key in world.vault.objects and world.vault.objects.update({key: flip_bit(world.vault.objects[key], 1700)})
+        ),
+    )
+    with pytest.raises(RunFailed):
+        world.run()
+    assert world.outcomes() == {"b0": "Published", "b1": "StoreMismatch"}
+
+
+@pytest.mark.parametrize("steps", range(4, 10))
+def test_a_run_that_dies_after_any_step_reads_back_what_is_left(steps: int) -> None:
+    world = world_with(StoreSum.NONE)
+    engine = world.engine()
+    engine.dies_after = steps
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    engine.begin_invocation()
+    world.run(engine)
+    assert only_file(world)[0] == "verified"
+
+
+@pytest.mark.parametrize("store_sum", list(StoreSum))
 def test_a_store_that_damages_what_it_is_sent_is_found_out(store_sum: StoreSum) -> None:
     world = world_with(store_sum)
     complete = world.vault.complete_upload
@@ -67,7 +98,7 @@ def test_a_store_that_damages_what_it_is_sent_is_found_out(store_sum: StoreSum) 
     with pytest.raises(RunFailed):
         world.run()
     assert not world.manifests()
-    assert world.outcomes()["b0"] == "StoreMismatch"
+    assert world.outcomes()["b0"] in ("StoreMismatch", "ChecksumMismatch")
 
 
 def test_a_store_without_sums_that_cuts_what_it_is_sent_is_found_out() -> None:

@@ -111,6 +111,7 @@ class FileTransfer:
 
     `upload_id` is "" while an object that was found in the vault without a manifest is being read again in place of
     the staged file; `found_etag` then pins it, and `found_crc64nvme` is the sum that the store keeps of it, if any.
+    `sent_crc64nvme` is what an object must come to that is read back because its store keeps no sum of it.
     `stretches` are in the order of their parts.
     """
 
@@ -120,6 +121,7 @@ class FileTransfer:
     part_size_bytes: int
     found_etag: str = ""
     found_crc64nvme: int | None = None
+    sent_crc64nvme: int | None = None
     stretches: tuple[Stretch, ...] = ()
 
     @property
@@ -169,6 +171,10 @@ class FileTransfer:
     def start_over(self, upload_id: str) -> FileTransfer:
         """The same file, to be copied from the staged file from its first byte on."""
         return FileTransfer(self.staged, self.key, upload_id, self.part_size_bytes)
+
+    def read_back(self, etag: str, sent_crc64nvme: int) -> FileTransfer:
+        """The same file once it is in the vault under that tag, to be read again from its first byte on."""
+        return FileTransfer(self.staged, self.key, "", self.part_size_bytes, etag, sent_crc64nvme=sent_crc64nvme)
 
     def plan_record(self) -> list[Any]:
         """The plan as plain data, short: an instance may have 500 shards. The key follows from the copy's id."""
@@ -245,4 +251,9 @@ class Transfer:
     def start_over(self, uploads: Mapping[str, str]) -> Transfer:
         """The transfer in which the files of these keys are copied anew, into these uploads."""
         files = (file.start_over(uploads[file.key]) if file.key in uploads else file for file in self.files)
+        return replace(self, files=tuple(files))
+
+    def read_back(self, completed: Mapping[str, Sequence[Any]]) -> Transfer:
+        """The transfer in which the files of these keys are read back: their tags, and the sums of what was sent."""
+        files = (file.read_back(*completed[file.key]) if file.key in completed else file for file in self.files)
         return replace(self, files=tuple(files))

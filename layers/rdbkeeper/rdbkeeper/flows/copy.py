@@ -18,7 +18,13 @@ from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.export import Export
 from rdbkeeper.flows.locks import lock_copy
 from rdbkeeper.flows.pace import Pace, lanes_under_cap, lasts_s
-from rdbkeeper.flows.publish import check_all_shards, complete_files, find_rejected, publish_manifest
+from rdbkeeper.flows.publish import (
+    check_all_shards,
+    complete_files,
+    complete_to_read_back,
+    find_rejected,
+    publish_manifest,
+)
 from rdbkeeper.flows.run_context import RunContext, Ticket
 from rdbkeeper.flows.transfer import PART_GRACE_S, LegPorts, copy_leg
 from rdbkeeper.ports import Record, Upload, Vault
@@ -181,6 +187,16 @@ class CopySteps:
             self._remove_fragment(rule, ticket, file.key, file.found_etag, "cannot be shown to be whole")
             uploads[file.key] = self._open_upload(rule, vault, file.key)
         return uploads
+
+    def complete(self, rule: Rule, export: Export, transfer: Transfer) -> Record:
+        """Complete all uploads into a store that keeps no sums; the record says what to read back."""
+        self.context.renew_lease()
+        self.context.check_still_wanted(rule)
+        ticket = export.ticket
+        check_all_shards(export.backup, transfer)
+        completed = complete_to_read_back(transfer, self.context.vault(rule), self.context.log(ticket))
+        self.context.runs.forget_uploads(rule.name, _uploads(transfer))
+        return completed
 
     def publish(self, rule: Rule, export: Export, transfer: Transfer, seconds: float) -> Record:
         """Verify all files, complete them, write the manifest, and lock what lies there where the vault says so."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.catalog import manifest_key
@@ -17,7 +18,7 @@ from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.sums import Sums, composite_etag
 from rdbkeeper.domain.transfer import FileTransfer, Transfer
 from rdbkeeper.domain.vault import StoreSum
-from rdbkeeper.ports import Clock, Journal, Part, Upload, Vault
+from rdbkeeper.ports import Clock, Journal, Part, StoredObject, Upload, Vault
 from rdbkeeper.rdb import checksum
 from rdbkeeper.rdb.envelope import Verdict, judge
 
@@ -25,10 +26,8 @@ from rdbkeeper.rdb.envelope import Verdict, judge
 STORE_CHECKS = {
     StoreSum.CRC64NVME: "store crc64nvme",
     StoreSum.PART_MD5: "store md5 of parts",
-    StoreSum.NONE: "store length",
 }
 READ_BACK = "read back whole"
-NO_STORE_SUM = "the store keeps no sum of what it holds; an audit reads the copy again"
 
 
 @dataclass(frozen=True)
@@ -82,18 +81,32 @@ def complete_files(transfer: Transfer, vault: Vault, journal: Journal) -> tuple[
     return tuple(_complete_file(judged, vault, journal) for judged in judged_files)
 
 
+def complete_to_read_back(transfer: Transfer, vault: Vault, journal: Journal) -> dict[str, list[Any]]:
+    """Judge every file, then complete the uploads into a store that keeps no sum, which leaves the proof to reading.
+
+    Returns by key the object's tag and the CRC64NVME of what was sent. Raises IntegrityError.
+    """
+    judged_files = [judge_file(file) for file in transfer.files]
+    completed = {}
+    for judged in judged_files:
+        if not judged.file.is_read_again:
+            _complete_upload(judged, vault, journal)
+            stored = _find_whole(judged.file, vault)
+            completed[judged.file.key] = [stored.etag, judged.sums.crc64nvme]
+    return completed
+
+
 def _complete_file(judged: Judged, vault: Vault, journal: Journal) -> CopiedFile:
     file, verdict = judged.file, judged.verdict
-    if file.is_read_again:
+    if file.is_read_again and file.sent_crc64nvme is None:
         journal.warning(
             "FragmentAdopted",
             f"{file.key} was in the vault without a manifest; it is whole, so it is kept.",
             key=file.key,
         )
-    else:
+    elif not file.is_read_again:
         _complete_upload(judged, vault, journal)
     check = _check_what_is_stored(judged, vault)
-    is_unproven = check == STORE_CHECKS[StoreSum.NONE]
     return CopiedFile(
         name=file.name,
         key=file.key,
@@ -105,7 +118,7 @@ def _complete_file(judged: Judged, vault: Vault, journal: Journal) -> CopiedFile
         part_size_bytes=file.part_size_bytes,
         part_sha256=tuple(receipt.sha256 for receipt in file.receipts),
         checks=(*verdict.checks, check),
-        unchecked_reason=verdict.unchecked_reason or (NO_STORE_SUM if is_unproven else ""),
+        unchecked_reason=verdict.unchecked_reason,
     )
 
 
@@ -126,17 +139,29 @@ def _complete_upload(judged: Judged, vault: Vault, journal: Journal) -> None:
 def _check_what_is_stored(judged: Judged, vault: Vault) -> str:
     """The check by which the store was seen to hold the file. Raises StoreMismatch when it holds another."""
     file, store_sum = judged.file, vault.capabilities.sum
+    stored = _find_whole(file, vault)
+    if store_sum is StoreSum.CRC64NVME:
+        is_ours, check = stored.crc64nvme == judged.sums.crc64nvme, STORE_CHECKS[store_sum]
+    elif file.is_read_again:
+        is_as_sent = file.sent_crc64nvme in (None, judged.sums.crc64nvme)
+        is_ours, check = stored.etag == file.found_etag and is_as_sent, READ_BACK
+    else:
+        is_ours, check = stored.etag == _expected_etag(file), STORE_CHECKS[StoreSum.PART_MD5]
+    if not is_ours:
+        raise _mismatch(file)
+    return check
+
+
+def _find_whole(file: FileTransfer, vault: Vault) -> StoredObject:
+    """What the store holds under the file's key. Raises StoreMismatch unless its length is the file's."""
     stored = vault.find_object(file.key)
-    if stored is not None and stored.size_bytes == file.staged.size_bytes:
-        if store_sum is StoreSum.CRC64NVME:
-            is_ours = stored.crc64nvme == judged.sums.crc64nvme
-        elif file.is_read_again:
-            is_ours = stored.etag == file.found_etag
-        else:
-            is_ours = store_sum is StoreSum.NONE or stored.etag == _expected_etag(file)
-        if is_ours:
-            return STORE_CHECKS[store_sum] if store_sum is StoreSum.CRC64NVME or not file.is_read_again else READ_BACK
-    raise StoreMismatch(
+    if stored is None or stored.size_bytes != file.staged.size_bytes:
+        raise _mismatch(file)
+    return stored
+
+
+def _mismatch(file: FileTransfer) -> StoreMismatch:
+    return StoreMismatch(
         f"The vault does not hold under {file.key} the {file.staged.size_bytes:,} bytes that were sent.",
         hint="Something else wrote there, or the store damaged it. No manifest was written; the next run reads it "
         "again, and adopts or replaces it.",
