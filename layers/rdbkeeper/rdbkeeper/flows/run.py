@@ -16,7 +16,6 @@ from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
 from rdbkeeper.domain.vault import StoreSum
-from rdbkeeper.flows.audit_run import audit_if_due, audit_on_request
 from rdbkeeper.flows.clean_up import CleanUp
 from rdbkeeper.flows.copy import CopySteps
 from rdbkeeper.flows.export import Export, ExportSteps
@@ -45,7 +44,7 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         if "refused" in lease:
             return lease
         if context.request.audits:
-            return audit_on_request(engine, context, began)
+            return _audit_on_request(engine, context, began)
         scan = engine.step("scan", partial(steps.scan.run, began))
         if "refused" in scan:
             return scan
@@ -56,7 +55,7 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         # What follows would be done by the run that follows as well.
         is_last = is_whole or not context.request.may_hand_over
         retained = run.retain(scan, tried) if is_last else None
-        audited = audit_if_due(engine, context, rule, datetime.fromisoformat(began["started_at"])) if is_last else None
+        audited = _audit_if_due(engine, context, rule, began) if is_last and rule.audit_every_days else None
         tickets = [export.ticket for export in left]
         finish = partial(steps.report.finish, began, rule, scan, tried, tickets, retained, audited)
         report = engine.step("report", finish)
@@ -81,6 +80,21 @@ def _take_lease(engine: Engine, step: LeaseStep) -> Record:
     if "cooling" in lease:
         lease = engine.wait_until("wait for the run before to be over", step.take_once_cold, LEASE_POLL)
     return lease
+
+
+# What reads copies again is loaded where it is used: most runs do not, and each start would take longer.
+
+
+def _audit_on_request(engine: Engine, context: RunContext, began: Record) -> Record:
+    from rdbkeeper.flows.audit_run import audit_on_request
+
+    return audit_on_request(engine, context, began)
+
+
+def _audit_if_due(engine: Engine, context: RunContext, rule: Rule, began: Record) -> Record | None:
+    from rdbkeeper.flows.audit_run import audit_if_due
+
+    return audit_if_due(engine, context, rule, datetime.fromisoformat(began["started_at"]))
 
 
 def _hand_over(engine: Engine, step: HandOverStep, tried: list[Outcome]) -> bool:
