@@ -22,25 +22,39 @@ from rdbkeeper.domain.catalog import begin_of_marks
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import RunReport
 from rdbkeeper.entry import wiring
+from tests.bench.answering_store import AnsweringStore, Lying, Reply
 
 KEYS_PER_PAGE = 1_000  # "ListObjectsV2", S3 API reference
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _S3_NAMES = "http://s3.amazonaws.com/doc/2006-03-01/"
 _ELASTICACHE_NAMES = "http://elasticache.amazonaws.com/doc/2015-02-02/"
 
-Answer = Callable[[AWSPreparedRequest], bytes]
+# The tag and the size of whatever a prepared page lists.
+LISTED_ETAG = "d41d8cd98f00b204e9800998ecf8427e"
+LISTED_SIZE_BYTES = 1800
+
+Answer = Callable[[AWSPreparedRequest], bytes | Reply]
 
 
 class AnsweringServices:
-    """`calls` counts calls by service and operation, `s3.ListObjectsV2`; what is not prepared here fails."""
+    """`calls` counts calls by service and operation, `s3.ListObjectsV2`; what is not prepared here fails.
+
+    `keys` are those of the manifests; in the `store`, if there is one, lies what a run asks for by key.
+    """
 
     def __init__(
-        self, rule: Rule, keys: Sequence[str], backups: Sequence[tuple[str, datetime]], last_run: RunReport
+        self,
+        rule: Rule,
+        keys: Sequence[str],
+        backups: Sequence[tuple[str, datetime]],
+        last_run: RunReport,
+        store: AnsweringStore | None = None,
     ) -> None:
         self.calls: Counter[str] = Counter()
         self._clients: dict[str, Any] = {}
         self._answers: dict[str, Answer] = {
-            "s3.ListObjectsV2": _lister(rule.place.path, keys),
+            "s3.ListObjectsV2": _lister(rule.place.path, keys, store),
+            **{f"s3.{name}": answer for name, answer in (store.answers() if store else ())},
             "s3.ListMultipartUploads": _always(_no_uploads()),
             **{f"elasticache.{name}": _always(body) for name, body in _elasticache(rule, backups)},
             **{f"dynamodb.{name}": answer for name, answer in _table(rule, last_run)},
@@ -59,8 +73,10 @@ class AnsweringServices:
         self.calls[f"{service}.{model.name}"] += 1
 
     def _answer(self, service: str, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
-        body = self._answers[f"{service}.{event_name.rpartition('.')[2]}"](request)
-        return AWSResponse(request.url, 200, {}, _Body(body))
+        reply = self._answers[f"{service}.{event_name.rpartition('.')[2]}"](request)
+        if isinstance(reply, bytes):
+            reply = Reply(reply)
+        return AWSResponse(request.url, reply.status, reply.headers, _Body(reply.body))
 
 
 class _Body(io.BytesIO):
@@ -75,10 +91,11 @@ def _always(body: bytes) -> Answer:
 # ----------------------------------------------------------------------- vault
 
 
-def _lister(path: str, keys: Sequence[str]) -> Answer:
+def _lister(path: str, keys: Sequence[str], store: AnsweringStore | None) -> Answer:
     """Listings of the rule's manifests and of its folders, in pages that were written beforehand; nothing is staged."""
     starts = range(0, max(1, len(keys)), KEYS_PER_PAGE)
-    pages = [_list_page(keys[first : first + KEYS_PER_PAGE], first + KEYS_PER_PAGE, len(keys)) for first in starts]
+    listed = [(key, Lying(LISTED_ETAG, LISTED_SIZE_BYTES)) for key in keys]
+    pages = [_list_page(listed[first : first + KEYS_PER_PAGE], first + KEYS_PER_PAGE, len(keys)) for first in starts]
     # A copy's folder of data and the folder of the manifests.
     copy_ids = [key.rsplit("/", 1)[-1].removesuffix(".verified.json") for key in keys]
     names = [f"{path}{name}/" for name in (*copy_ids, "manifests")] if keys else []
@@ -92,6 +109,9 @@ def _lister(path: str, keys: Sequence[str]) -> Answer:
         page = int(asked.get("continuation-token", ["0"])[0]) // KEYS_PER_PAGE
         if asked["prefix"][0].startswith("rdbkeeper-"):
             return _list_page((), 0, 0)
+        if store is not None and asked["prefix"] != [path]:
+            found = store.find(asked["prefix"][0])
+            return _list_page(found, len(found), len(found))
         assert asked["prefix"] == [path]
         if "delimiter" in asked:
             return folders[page]
@@ -105,12 +125,13 @@ def _folder_page(names: Sequence[str], end: int, count: int) -> bytes:
     return _page("".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in names), end, count)
 
 
-def _list_page(keys: Sequence[str], end: int, count: int) -> bytes:
+def _list_page(found: Sequence[tuple[str, Lying]], end: int, count: int) -> bytes:
     contents = "".join(
         f"<Contents><Key>{key}</Key><LastModified>2026-11-21T03:00:00.000Z</LastModified>"
-        "<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
-        "<ChecksumType>FULL_OBJECT</ChecksumType><Size>1800</Size><StorageClass>STANDARD</StorageClass></Contents>"
-        for key in keys
+        f"<ETag>&quot;{there.etag}&quot;</ETag><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>"
+        f"<ChecksumType>FULL_OBJECT</ChecksumType><Size>{there.size_bytes}</Size><StorageClass>STANDARD</StorageClass>"
+        "</Contents>"
+        for key, there in found
     )
     return _page(contents, end, count)
 

@@ -16,6 +16,7 @@ from rdbkeeper.aws.executions import DurableExecutions
 from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
 from rdbkeeper.domain.catalog import Level, manifest_key
+from rdbkeeper.domain.copy import data_key
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
 from rdbkeeper.domain.rule import Rule, RuleState
@@ -25,16 +26,19 @@ from rdbkeeper.entry.wiring import AwsAdapters
 from rdbkeeper.flows.run import run_rule
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Poll, Record
-from tests.bench.answering_services import AnsweringServices
+from tests.bench.answering_services import LISTED_ETAG, AnsweringServices
+from tests.bench.answering_store import AnsweringStore, Lying
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import ReplayEngine
 from tests.fakes.journal import ListJournal
+from tests.unit.copies_on_disk import a_manifest
 
 COUNTS = (10, 100, 1_000, 10_000)
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 BACKUPS_AT_SOURCE = 7
 LIST = "s3.ListObjectsV2"
 _TABLE = "rules"
+_BUCKET = "vault"
 _ROUNDS = 5
 _RULE = Rule(
     name="orders-nightly",
@@ -96,7 +100,36 @@ def run_once(copies: int, retention: Retention = KEEP_EVERYTHING, *, is_first_of
     return _run(copies, retention, _prepare(copies, retention, is_first_of_day=is_first_of_day))
 
 
-def _prepare(copies: int, retention: Retention, *, is_first_of_day: bool = False) -> AnsweringServices:
+def run_with_one_too_many(copies: int) -> tuple[NothingNew, AnsweringStore]:
+    """A run whose rule keeps one copy less than there are, so that the oldest goes; and what then lies in the store.
+
+    The catalog is read twice: once to choose what is copied, and once more, in pages of its own, right before anything
+    is removed. Copying may have taken hours in between, and what a person did meanwhile must count.
+    """
+    retention = Retention(keep_last=copies - 1)
+    services, store = _prepare_with_store(copies, retention)
+    return _run(copies, retention, services), store
+
+
+def _prepare_with_store(copies: int, retention: Retention) -> tuple[AnsweringServices, AnsweringStore]:
+    """The services of such a run. Of the newest copy, which outlives all, and of the oldest the objects lie there."""
+    path = _RULE.place.path
+    taken = [NOW - timedelta(days=age, minutes=45) for age in (0, copies - 1)]
+    objects: dict[str, Lying] = {}
+    for copy_id in (f"{at:%Y%m%dT%H%M%SZ}-automatic.orders-{at:%Y-%m-%d-%H-%M}" for at in taken):
+        bytes_on_disk = b"a copy's data, which nothing here reads"
+        manifest = a_manifest({"0001": bytes_on_disk}, copy_id=copy_id)
+        file = replace(manifest.files[0], key=data_key(path, copy_id, "0001"))
+        body = replace(manifest, files=(file,)).to_json()
+        objects[manifest_key(path, copy_id, Level.VERIFIED)] = Lying(LISTED_ETAG, len(body), body)
+        objects[file.key] = Lying(LISTED_ETAG, file.size_bytes)
+    store = AnsweringStore(_BUCKET, objects)
+    return _prepare(copies, retention, store=store), store
+
+
+def _prepare(
+    copies: int, retention: Retention, *, is_first_of_day: bool = False, store: AnsweringStore | None = None
+) -> AnsweringServices:
     # One copy a day, the newest of last night, as a rule has them that has kept everything ever since.
     taken = [NOW - timedelta(days=age, minutes=45) for age in range(max(copies, BACKUPS_AT_SOURCE))]
     backups = [(f"automatic.orders-{at:%Y-%m-%d-%H-%M}", at) for at in taken]
@@ -105,7 +138,7 @@ def _prepare(copies: int, retention: Retention, *, is_first_of_day: bool = False
     before = NOW - timedelta(days=1) if is_first_of_day else NOW - timedelta(hours=1)
     last_run = RunReport("the-run-before", before, RunState.SUCCEEDED, "Nothing new.", before)
     return AnsweringServices(
-        replace(_RULE, retention=retention), keys, backups[: min(copies, BACKUPS_AT_SOURCE)], last_run
+        replace(_RULE, retention=retention), keys, backups[: min(copies, BACKUPS_AT_SOURCE)], last_run, store
     )
 
 
@@ -117,7 +150,7 @@ def _run(copies: int, retention: Retention, services: AnsweringServices) -> Noth
         execution=engine.execution,
         rules=DynamoRuleTable(services.client("dynamodb"), _TABLE, clock),
         runs=DynamoRunTable(services.client("dynamodb"), _TABLE, clock),
-        adapters=AwsAdapters(StoreSettings(_TABLE, "vault", "staging"), services.client),
+        adapters=AwsAdapters(StoreSettings(_TABLE, _BUCKET, "staging"), services.client),
         executions=DurableExecutions(services.client),
         journal=ListJournal(),
         clock=clock,

@@ -8,9 +8,19 @@ from functools import cache
 import pytest
 
 from tests.bench.answering_services import KEYS_PER_PAGE
-from tests.bench.nothing_new import BACKUPS_AT_SOURCE, KEEP_ALL_THERE, LIST, run_once
+from tests.bench.nothing_new import (
+    BACKUPS_AT_SOURCE,
+    KEEP_ALL_THERE,
+    LIST,
+    MOST_CPU_S,
+    run_once,
+    run_with_one_too_many,
+)
 
 READINGS_OF_THE_VAULT = 1  # to decide what to copy; what is kept is known from then on
+# The data of the copy that is to stay, the manifest and the data of the one that goes.
+LISTS_OF_A_REMOVAL = 3
+CALLS_OF_A_REMOVAL = 30
 
 
 run = cache(run_once)
@@ -55,3 +65,20 @@ def test_it_makes_few_other_calls_and_writes_into_the_table_alone() -> None:
         "elasticache.DescribeSnapshots",
     }
     assert calls.total() <= 25
+
+
+def test_a_run_that_removes_a_copy_reads_the_catalog_twice_and_lists_little_else() -> None:
+    copies = 10_000
+    removing, store = run_with_one_too_many(copies)
+    assert "1 removed" in removing.answer["line"]
+    assert removing.list_calls <= 2 * copies // KEYS_PER_PAGE + LISTS_OF_A_REMOVAL
+    few, _ = run_with_one_too_many(10)
+    assert removing.calls - few.calls == {LIST: 2 * (copies // KEYS_PER_PAGE - 1)}
+    assert (removing.calls - run(copies).calls).total() <= CALLS_OF_A_REMOVAL + copies // KEYS_PER_PAGE
+    left = {key.removeprefix("redis/prod/orders/") for key in store.objects}
+    newest = "20261121T021500Z-automatic.orders-2026-11-21-02-15"
+    assert left == {f"manifests/{newest}.verified.json", f"{newest}/0001.rdb"}
+
+
+def test_a_run_that_removes_a_copy_of_ten_thousand_takes_little_time() -> None:
+    assert run_with_one_too_many(10_000)[0].cpu_s <= MOST_CPU_S

@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from rdbkeeper.domain.errors import VaultDenied, VaultError, VaultRefused, VaultUnavailable, VaultUnfit
-from rdbkeeper.domain.vault import Capabilities, LockMode, StoreSum, VaultBinding, VaultOptions
+from rdbkeeper.domain.vault import Capabilities, LockMode, LockState, StoreSum, VaultBinding, VaultOptions
 from rdbkeeper.ports import ProbeFindings
 from rdbkeeper.vaults.probe import probe
 from rdbkeeper.vaults.s3 import S3Vault
@@ -97,6 +97,48 @@ def test_amazon_honours_everything(s3: Any) -> None:
     assert left_in(s3, bucket) == []
 
 
+def lock_by_default(s3: Any, bucket: str, **retention: int) -> None:
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", **retention}}
+    s3.put_object_lock_configuration(
+        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
+    )
+
+
+@pytest.mark.parametrize("retention, days", [({"Days": 9}, 9), ({"Years": 2}, 730)])
+def test_for_how_long_a_bucket_locks_by_itself_is_found_by_a_close_look_and_by_a_light_one(
+    s3: Any, retention: dict[str, int], days: int
+) -> None:
+    bucket = make_bucket(s3, ObjectLockEnabledForBucket=True)
+    lock_by_default(s3, bucket, **retention)
+    assert look(s3, binding_of(bucket, ""), closely=False).lock_state == LockState(is_enabled=True, default_days=days)
+    seen = look(s3, binding_of(bucket, "")).capabilities
+    assert seen is not None and seen.lock_state == LockState(is_enabled=True, default_days=days)
+
+
+def test_a_light_look_finds_whether_a_bucket_can_lock(s3: Any) -> None:
+    plain, locking = make_bucket(s3), make_bucket(s3, ObjectLockEnabledForBucket=True)
+    assert look(s3, binding_of(plain, ""), closely=False).lock_state == LockState()
+    assert look(s3, binding_of(locking, ""), closely=False).lock_state == LockState(is_enabled=True)
+
+
+def test_a_light_look_takes_no_refusal_for_a_bucket_that_cannot_lock(s3: Any) -> None:
+    bucket = make_bucket(s3, ObjectLockEnabledForBucket=True)
+    elsewhere = binding_of(bucket, "https://store.example.com")
+    broken = Changing(s3, get_object_lock_configuration=refusing("InternalError", 500))
+    assert look(broken, elsewhere, closely=False).lock_state is None
+    unknowing = Changing(s3, get_object_lock_configuration=refusing("NotImplemented", 501))
+    assert look(unknowing, elsewhere, closely=False).lock_state == LockState()
+
+
+def test_a_role_that_is_not_had_just_now_is_not_taken_for_what_the_store_lacks(s3: Any) -> None:
+    def throttled(call: Any, asked: dict[str, Any]) -> Any:
+        answer = {"Error": {"Code": "Throttling"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        raise ClientError(answer, "AssumeRole")
+
+    with pytest.raises(VaultUnavailable, match="role could not be assumed just now"):
+        look(Changing(s3, list_multipart_uploads=throttled), binding_of(make_bucket(s3), ""))
+
+
 def test_a_plain_bucket_of_amazon_has_no_locks_and_keeps_no_versions(s3: Any) -> None:
     found = look(s3, binding_of(make_bucket(s3), "", options=VaultOptions(lock_days=7)))
     assert found.capabilities == Capabilities(keeps_versions=False)
@@ -116,10 +158,7 @@ def test_locking_is_tried_where_copies_are_to_be_locked(s3: Any, cloud: LocalClo
 
 def test_a_lock_by_default_that_is_longer_than_the_vault_s_is_told(s3: Any) -> None:
     bucket = make_bucket(s3, ObjectLockEnabledForBucket=True)
-    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Years": 1}}
-    s3.put_object_lock_configuration(
-        Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled", "Rule": rule}
-    )
+    lock_by_default(s3, bucket, Years=1)
     found = look(s3, binding_of(bucket, "", options=VaultOptions(lock_days=30)))
     assert any("365 days by default, longer than the vault's 30" in warning for warning in found.warnings)
 
@@ -312,14 +351,15 @@ def test_an_endpoint_without_tls_and_a_kms_key_are_told(s3: Any) -> None:
     binding = binding_of(make_bucket(s3), "http://store.example.com", options=VaultOptions(kms_key=key))
     warnings = look(s3, binding, closely=False).warnings
     assert any("http" in warning for warning in warnings)
-    assert any("KMS" in warning for warning in warnings)
+    [told] = [warning for warning in warnings if "KMS" in warning]
+    assert "copy them into a bucket without the key" in told
 
 
 def test_what_a_probe_left_that_was_cut_off_is_removed_by_a_later_one(s3: Any) -> None:
     bucket = make_bucket(s3)
-    s3.put_object(Bucket=bucket, Key="rdbkeeper-probe/old/kept", Body=b"left")
-    s3.put_object(Bucket=bucket, Key="rdbkeeper-probes", Body=b"not ours")
+    left = f"rdbkeeper-probe/{'0a' * 16}/kept"
+    s3.put_object(Bucket=bucket, Key=left, Body=b"left")
     look(s3, binding_of(bucket, ""), closely=False)
-    assert left_in(s3, bucket) == ["rdbkeeper-probe/old/kept", "rdbkeeper-probes"]  # it may be going on
+    assert left_in(s3, bucket) == [left]  # it may be going on
     look(s3, binding_of(bucket, ""), closely=False, later=timedelta(hours=2))
-    assert left_in(s3, bucket) == ["rdbkeeper-probes"]
+    assert left_in(s3, bucket) == []

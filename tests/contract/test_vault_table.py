@@ -46,7 +46,7 @@ EVERYTHING = VaultBinding(
     note="far away",
     revision=7,
 )
-SEEN = Capabilities(sum=StoreSum.PART_MD5, conditional_delete=False, locks=True)
+SEEN = Capabilities(sum=StoreSum.PART_MD5, conditional_delete=False, locks=True, default_lock_days=30)
 REPORT = ProbeReport(NOW, None, SEEN, NOW - timedelta(hours=5), ("It keeps no versions.",))
 OFFLINE = ProbeReport(NOW, {"code": "VaultDenied", "message": "Listing failed.", "hint": "Grant it."})
 
@@ -233,3 +233,9 @@ def test_every_single_read_is_consistent() -> None:
             stub.add_response("query", {"Items": []}, asked)
             assert len(read()) <= 1
         stub.assert_no_pending_responses()
+
+
+def test_what_a_probe_of_an_earlier_version_wrote_down_is_still_read() -> None:
+    record = REPORT.as_record()
+    del record["capabilities"]["default_lock_days"]
+    assert ProbeReport.from_record(record) == replace(REPORT, capabilities=replace(SEEN, default_lock_days=0))

@@ -73,7 +73,9 @@ def test_a_place_that_was_copied_to_another_prefix_is_checked_there(cloud: Local
 @pytest.mark.parametrize(
     ("uri", "more", "says"),
     [
-        ("s3://no-such-bucket-here/redis/", (), "no such bucket"),
+        ("s3://no-such-bucket-here/redis/", (), "Look at the bucket's name, --endpoint-url and --region."),
+        ("s3://no-such-bucket-here/", (), "Listing the objects below the root of the bucket"),
+        ("s3://{bucket}/redis/", ("--endpoint-url", "http://127.0.0.1:9"), "Look at the network and --endpoint-url"),
         ("s3://{bucket}/nothing/", (), "There is no manifest of a copy at"),
         ("s3://{bucket}/redis/orders/manifests/x.verified.json", (), "There is no manifest of a copy at"),
         ("s3://{bucket}/redis/", ("--profile", "no-such-profile"), "no-such-profile"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rdbkeeper.domain.errors import RdbkeeperError, VaultNotFound
-from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.domain.vault import Capabilities, VaultBinding
 from rdbkeeper.ports import ProbeFindings
 from tests.fakes.source import MemorySource
 from tests.fakes.vault import MemoryVault
@@ -31,6 +31,9 @@ class MemoryAdapters:
         if name not in self.others:
             raise VaultNotFound(f"There is no vault {name}.", field="vault")
         return self.others[name]
+
+    def open_vault(self, binding: VaultBinding, capabilities: Capabilities) -> MemoryVault:
+        return self.others.setdefault(binding.name, MemoryVault())
 
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
         self.probed.append((binding.name, closely))

@@ -33,4 +33,6 @@ SCHEDULES: tuple[str, ...] = (
     "one_small_backup:vault.create_object:DATA_TAKEN",
     # A person removed the newest copy while retention removed the older ones, which it was to outlive: all were gone.
     "the_last_copy_is_kept:vault.remove_object:COPY_DELETED",
+    # Copies were removed by a run whose instance had gone away since it began.
+    "the_last_copy_is_kept:vault.create_object:INSTANCE_VANISHES",
 )

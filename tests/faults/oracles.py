@@ -124,6 +124,7 @@ class Oracles:
         key = given[0].key
         self._completed.add(key)
         self._adopted.discard(key)
+        self.at_rest.forget_reading(key)
         self._check_in_charge(process, key)
         is_published = any(key in data for data in self.at_rest.published.values()) and key not in self.at_rest.spoiled
         self.check(not is_published, f"{key} was written again under its manifest")
@@ -209,9 +210,9 @@ class Oracles:
         for file in manifest["files"]:
             self._check_file(f"{place}{copy_id}/{file['name']}.rdb", file, true)
         objects = self._world.the_vault.objects
-        self.at_rest.published[key] = {
-            file["key"]: objects[file["key"]] for file in manifest["files"] if file["key"] in objects
-        }
+        data = {file["key"]: objects.get(file["key"], true.files[file["name"]]) for file in manifest["files"]}
+        self.at_rest.published[key] = data
+        self.at_rest.spoiled |= data.keys() - objects.keys()  # somebody took them away just before
 
     def _check_file(self, key: str, file: dict[str, Any], true: TrueBackup) -> None:
         self.check(file["key"] == key, f"{key} is described under another key")
@@ -235,7 +236,10 @@ class Oracles:
 
     def _is_proven(self, key: str) -> bool:
         """Whether it is known what the store holds: by a sum of its own, or because it was read back."""
-        return self._world.the_vault.capabilities.sum is not StoreSum.NONE or key in self._adopted
+        vault = self._world.the_vault
+        if vault.capabilities.sum is not StoreSum.NONE or key in self._adopted:
+            return True
+        return self.at_rest.was_read_by_one(key, len(vault.objects.get(key, b"")))
 
     def _check_adoptions(self, manifest: dict[str, Any]) -> None:
         """What was in the vault already is only published with a line that says so."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rdbkeeper.domain.catalog import CatalogEntry, Level
 from tests.faults.fault import Kind
 from tests.faults.reading import Reading, Seen, copy_id_of, place_of
-from tests.faults.reference import OVERDUE_AFTER, KnownCopy, find_kept, find_newest_verified
+from tests.faults.reference import KnownCopy, are_too_old, find_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,14 +185,12 @@ class OraclesAtRest:
         retentions = [rule.retention.as_record()]
         retentions += [one.retention.as_record() for one in rule.outgoing if one.until > now]
         zone = rule.cycle.time_zone
-        is_daily = rule.cycle.kind == "daily"
         # What was marked as damaged since the listing counts from when the mark was there.
         reasons = []
         for copies in (seen.copies, self.known_copies(place)):
             is_kept = copy_id in find_kept(copies, retentions, zone, now)
-            since = max(rule.created_at, rule.watched_since or rule.created_at)
-            is_overdue = is_daily and now - find_newest_verified(copies, since) > OVERDUE_AFTER + SKEW
-            reasons.append("which a retention keeps" if is_kept else "while its rule is overdue" if is_overdue else "")
+            is_too_old = are_too_old(copies, rule.cycle.kind, now - SKEW)
+            reasons.append("which a retention keeps" if is_kept else "and no newer one is new" if is_too_old else "")
         self.check(not all(reasons), f"{copy_id} is to be removed, {reasons[0]}")
 
     def _check_damage(self, place: str, copy_id: str) -> None:
@@ -311,10 +309,19 @@ class OraclesAtRest:
 
     # -------------------------------------------------------------------- audits
 
+    def forget_reading(self, key: str) -> None:
+        """What was read of an object says nothing of the one that is there from now on."""
+        self._reading.forget(key)
+
+    def was_read_by_one(self, key: str, size_bytes: int) -> bool:
+        """Whether an execution has read an object whole, rightly."""
+        return self._reading.covers_by_any(key, size_bytes)
+
     def told_of_reading(self, process: Process, given: tuple[Any, ...]) -> Callable[[int, memoryview], None] | None:
         """Who is to be told which bytes of an object an execution has read."""
         key, first_byte = given[0], given[2]
-        body = next((data[key] for data in self.published.values() if key in data), None)
+        there = self._world.the_vault.objects.get(key)  # what is not published yet may be read back
+        body = next((data[key] for data in self.published.values() if key in data), there)
         return None if body is None else self._reading.listener(process.execution.arn, key, first_byte, body)
 
     def check_recorded(self, process: Process, copy_id: str) -> None:

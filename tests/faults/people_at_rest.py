@@ -124,6 +124,8 @@ def release(world: World, rule: Rule, manifest: str) -> None:
 
 def delete(world: World, rule: Rule, manifest: str, cut: int | None = None) -> None:
     """A person has a copy removed; one whose request was cut off asks again when people come to their end."""
+    if not manifest.startswith(rule.place.path):
+        return  # the rule was pointed elsewhere since
     copy_id = copy_id_of(manifest)
     where = RulePlace(rule.name)
     answer = _ask(world, cut, lambda marks: marks.delete(where, copy_id, copy_id, "as a test"))

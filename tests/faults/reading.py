@@ -41,6 +41,15 @@ class Reading:
 
         return tell
 
+    def forget(self, key: str) -> None:
+        """Let go of what was read of an object."""
+        for known in [known for known in self._stretches if known[1] == key]:
+            del self._stretches[known]
+
+    def covers_by_any(self, key: str, size_bytes: int) -> bool:
+        """True when some execution, with its workers, has read every byte of an object."""
+        return any(self.covers(arn, key, size_bytes) for arn, of_key in list(self._stretches) if of_key == key)
+
     def covers(self, arn: str, key: str, size_bytes: int) -> bool:
         """True when an execution has read every byte of an object, rightly, in whatever order."""
         reached = 0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-OVERDUE_AFTER = timedelta(hours=24 + 24 + 6)  # of a daily rule
+# By the kind of its rule's cycle: how old the newest copy may be while others go.
+OVERDUE_AFTER = {"daily": timedelta(hours=24 + 24 + 6), "manual": timedelta(hours=24 + 6)}
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ def find_kept(
     return kept
 
 
-def find_newest_verified(copies: Iterable[KnownCopy], otherwise: datetime) -> datetime:
-    """When the newest verified copy was taken that is not damaged; `otherwise` where there is none later than that."""
-    return max([otherwise, *(copy.taken_at for copy in copies if copy.is_verified and not copy.is_damaged)])
+def are_too_old(copies: Iterable[KnownCopy], kind: str, at: datetime) -> bool:
+    """True when the newest verified copy, or where none is the newest whole one, is so old that no other may go."""
+    whole = [copy for copy in copies if not copy.is_damaged]
+    counted = [copy.taken_at for copy in whole if copy.is_verified] or [copy.taken_at for copy in whole]
+    return not counted or at - max(counted) > OVERDUE_AFTER[kind]
 
 
 def _keep_any(

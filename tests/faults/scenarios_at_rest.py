@@ -41,7 +41,7 @@ def _at_rest(make: object) -> object:
 
 def _world(**rule: object) -> World:
     world = World()
-    world.add_rule(**rule)  # type: ignore[arg-type]
+    world.add_rule(**{"cycle": DAILY, **rule})  # type: ignore[arg-type]
     return world
 
 
@@ -77,7 +77,8 @@ def copies_of_every_standing() -> World:
 @_at_rest
 def a_narrower_retention_is_under_way() -> World:
     world = _world(retention=Retention(keep_last=1))
-    _add_old_copies(world, 3)
+    _add_old_copies(world, 2)
+    add_copy(world, "old2", 7, {"0001": file_of(40, 22)})
     outgoing = OutgoingRetention(Retention(keep_last=2), world.clock.now() + timedelta(days=1, hours=6))
     world.edit("nightly", outgoing=(outgoing,))
     return world
@@ -86,15 +87,16 @@ def a_narrower_retention_is_under_way() -> World:
 @_at_rest
 def the_newest_copy_has_lost_its_data() -> World:
     world = _world(retention=Retention(keep_last=1))
-    _add_old_copies(world, 2)
-    newest = add_copy(world, "newest", 2, {"0001": file_of(40, 33), "0002": file_of(50, 34)})
+    for number in range(2):
+        add_copy(world, f"old{number}", 5 + number, {"0001": file_of(40, 20 + number)})
+    newest = add_copy(world, "newest", 7, {"0001": file_of(40, 33), "0002": file_of(50, 34)})
     spoil(world, f"{PLACE}{newest}/0002.rdb", None)
     return world
 
 
 @_at_rest
 def an_overdue_rule_with_old_copies() -> World:
-    world = _world(retention=Retention(keep_last=1), cycle=DAILY)
+    world = _world(retention=Retention(keep_last=1))
     _add_old_copies(world, 2)
     return world
 

@@ -249,6 +249,8 @@ class World:
             if rule is not None:
                 delete(self, rule, manifest)
         self.cut_deletions.clear()
+        if self.request.audits:
+            self.request = RunRequest()  # from now on its timer alone starts runs
         for rule in self.tables.rules.rules():
             if rule.state is RuleState.PAUSED:
                 self.edit(rule.name, state=RuleState.ACTIVE)

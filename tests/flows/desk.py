@@ -10,7 +10,7 @@ from typing import Any
 
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.run_request import RunRequest
-from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.domain.vault import Capabilities, VaultBinding
 from rdbkeeper.entry.answers import RuleActions
 from rdbkeeper.flows.browse import BrowseSources
 from rdbkeeper.flows.fleet import FleetWork
@@ -203,6 +203,9 @@ class _AdaptersThrough:
 
     def vault(self, name: str) -> Any:
         return self.through(self.adapters.vault(name))
+
+    def open_vault(self, binding: VaultBinding, capabilities: Capabilities) -> Any:
+        return self.through(self.adapters.open_vault(binding, capabilities))
 
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> Any:
         return self.through(self.adapters).probe_vault(binding, closely=closely)

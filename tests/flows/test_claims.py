@@ -14,6 +14,7 @@ from rdbkeeper.domain.claim import make_claim
 from rdbkeeper.domain.errors import PlaceTaken, RdbkeeperError, StoreMismatch, VaultDenied, VaultUnavailable
 from rdbkeeper.domain.rule import RuleEdit
 from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.flows.claim_upkeep import KeepClaims
 from rdbkeeper.flows.claims import claim_place, release_place
 from rdbkeeper.ports import Record
 from tests.fakes.faults import Faults, FaultyPort
@@ -235,6 +236,125 @@ def test_a_creation_that_was_cut_off_is_undone_when_its_place_is_another_stacks(
     assert "CreateUndone" in codes(answer) and codes(answer, "failures") == []
     assert desk.nothing_was_made()
     assert claims(desk) == {KEY: "the-other-stack/theirs"}
+
+
+def claims_of(desk: Desk, vault: str) -> list[str]:
+    return [json.loads(body)["rule"] for key, body in desk.adapters.vault(vault).objects.items() if key == KEY]
+
+
+def bind_offsite(desk: Desk, name: str = "offsite", **facts: str) -> None:
+    desk.vaults.bind(VaultBinding(name, "copies-offsite", NOW, **facts))
+
+
+@pytest.mark.parametrize("repeat", ["the same request", "upkeep"])
+def test_a_rule_that_moved_to_the_same_path_of_another_vault_keeps_its_claim(desk: Desk, repeat: str) -> None:
+    made(desk)
+    bind_offsite(desk)
+    desk.register.update(NAME, AS_CREATED, RuleEdit(vault="offsite"))
+    for _ in range(2):
+        if repeat == "upkeep":
+            desk.clock.advance(25 * 3600)
+            assert "PlaceClaimed" not in codes(desk.reconcile().run())
+        else:
+            desk.register.update(NAME, AS_CREATED, RuleEdit(vault="offsite"))
+        assert (claims_of(desk, "offsite"), claims_of(desk, "default")) == ([NAME], [])
+
+
+@pytest.mark.parametrize("repeat", ["the same request", "upkeep"])
+def test_a_claim_that_stayed_in_the_vault_that_a_rule_left_goes_later(desk: Desk, repeat: str) -> None:
+    made(desk)
+    bind_offsite(desk)
+    left = dict(desk.vault.objects)
+    desk.register.update(NAME, AS_CREATED, RuleEdit(vault="offsite"))
+    desk.vault.objects.update(left)
+    if repeat == "upkeep":
+        desk.clock.advance(25 * 3600)
+        desk.reconcile().run()
+    else:
+        desk.register.update(NAME, AS_CREATED, RuleEdit(vault="offsite"))
+    assert (claims_of(desk, "offsite"), claims_of(desk, "default")) == ([NAME], [])
+
+
+def test_a_claim_goes_when_the_vault_that_a_rule_has_left_is_back(desk: Desk) -> None:
+    made(desk)
+    bind_offsite(desk)
+    left = dict(desk.vault.objects)
+    desk.register.update(NAME, AS_CREATED, RuleEdit(vault="offsite"))
+    desk.vault.objects.update(left)
+    del desk.adapters.others["offsite"]  # nothing is asked of the one that is not due
+    KeepClaims(desk.work(), lambda: True).keep([desk.rule()], {"default"})
+    assert claims_of(desk, "default") == [] and "PlaceNotClaimed" not in desk.journal.events()
+
+
+def test_a_vault_that_a_rule_has_left_and_that_is_let_go_of_since_is_not_missed(desk: Desk) -> None:
+    made(desk)
+    bind_offsite(desk)
+    desk.register.update(NAME, AS_CREATED, RuleEdit(vault="offsite"))
+    desk.register.update(NAME, desk.rule().revision, RuleEdit(vault="default"))
+    desk.vaults.unbind("offsite")
+    del desk.adapters.others["offsite"]
+    desk.clock.advance(25 * 3600)
+    desk.reconcile().run()
+    assert "ClaimLeft" not in desk.journal.events() and claims_of(desk, "default") == [NAME]
+
+
+# One bucket under two names
+
+
+@pytest.fixture
+def twice(desk: Desk) -> Desk:
+    """A desk whose vaults `offsite` and `again` are one bucket, which nobody noticed when they were bound."""
+    bind_offsite(desk)
+    bind_offsite(desk, "again", endpoint="https://s3.example.com", secret="rdbkeeper/s3")
+    desk.adapters.others["again"] = desk.adapters.others["offsite"]
+    return desk
+
+
+@pytest.mark.parametrize("take_over", [False, True])
+def test_a_place_of_a_rule_of_this_stack_is_refused_by_whichever_name_its_vault_goes(
+    twice: Desk, take_over: bool
+) -> None:
+    twice.register.create(new_rule("first", vault="offsite"))
+    with pytest.raises(PlaceTaken, match="first"):
+        twice.register.create(new_rule(vault="again"), take_over=take_over)
+    assert claims_of(twice, "again") == ["first"] and twice.tables.rules.find_rule(NAME) is None
+
+
+def test_upkeep_leaves_the_claim_of_a_rule_that_keeps_copies_there_and_tells_the_other(twice: Desk) -> None:
+    twice.register.create(new_rule("first", vault="offsite"))
+    kept = dict(twice.adapters.others["offsite"].objects)
+    twice.adapters.others["offsite"].objects.clear()
+    twice.register.create(new_rule(vault="again"))
+    twice.adapters.others["offsite"].objects.clear()
+    twice.adapters.others["offsite"].objects.update(kept)
+    twice.clock.advance(25 * 3600)
+    answer = twice.reconcile().run()
+    assert codes(answer, "failures") == ["PlaceTaken"] and claims_of(twice, "again") == ["first"]
+
+
+@pytest.mark.parametrize("where", [{"prefix": "moved/"}, {"vault": "default"}, None])
+def test_upkeep_replaces_the_claim_of_a_rule_that_is_gone_or_keeps_copies_elsewhere(
+    desk: Desk, where: dict[str, str] | None
+) -> None:
+    bind_offsite(desk)
+    desk.register.create(new_rule(vault="offsite"))
+    desk.adapters.others["offsite"].objects[KEY] = make_claim(
+        SETTINGS.stack, SETTINGS.stack_id, new_rule("former"), NOW
+    ).to_json()
+    if where is not None:
+        desk.register.create(new_rule("former", **{"vault": "offsite", **where}))
+    desk.clock.advance(25 * 3600)
+    assert "PlaceClaimed" in codes(desk.reconcile().run())
+    assert claims_of(desk, "offsite") == [NAME]
+
+
+def test_a_rule_that_moves_to_its_own_place_by_another_name_keeps_its_claim(twice: Desk) -> None:
+    twice.register.create(new_rule(vault="offsite"))
+    twice.register.update(NAME, twice.rule().revision, RuleEdit(vault="again"))
+    twice.register.update(NAME, twice.rule().revision, RuleEdit(vault="again"))
+    twice.clock.advance(25 * 3600)
+    twice.reconcile().run()
+    assert claims_of(twice, "again") == [NAME]
 
 
 # Two stacks at the same moment

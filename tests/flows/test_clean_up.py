@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rdbkeeper.domain.catalog import Mark, mark_key
+from rdbkeeper.domain import selection
+from rdbkeeper.domain.backup import EngineFacts
+from rdbkeeper.domain.catalog import Level, Mark, manifest_key, mark_key
+from rdbkeeper.domain.copy import Manifest
 from rdbkeeper.domain.errors import RunFailed, SourceDenied, TableUnavailable, VaultDenied
 from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.run_request import RunRequest
@@ -21,11 +25,25 @@ from tests.flows.world import NIGHT, World, after_each
 
 PATH = "redis/orders/"
 ORPHAN = "20261101T021500Z-lost"
+KEPT = Manifest(
+    copy_id="20261031T021500Z-kept",
+    rule="orders-nightly",
+    provider="elasticache",
+    instance="orders",
+    backup_id="kept",
+    automatic=True,
+    taken_at=datetime(2026, 10, 31, 2, 15, tzinfo=UTC),
+    copied_at=datetime(2026, 10, 31, 3, 0, tzinfo=UTC),
+    engine=EngineFacts(),
+    files=(),
+    made_by="rdbkeeper",
+)
 DAY = 86400
 
 
 def leave_fragment(world: World, copy_id: str = ORPHAN) -> str:
-    """Data without a manifest, written now."""
+    """Data without a manifest, written now, beside a copy that has its own."""
+    world.vault.objects.setdefault(manifest_key(PATH, "20261031T021500Z-kept", Level.VERIFIED), KEPT.to_json())
     key = f"{PATH}{copy_id}/0001.rdb"
     world.vault.objects[key] = rdb_file(150, seed=9)
     world.vault.written_at[key] = world.clock.now()
@@ -171,15 +189,67 @@ def test_fragments_are_looked_for_once_a_day(world: World) -> None:
     assert len(looked) == 2
 
 
-def test_one_run_removes_only_so_many_fragments(world: World) -> None:
-    for number in range(25):
+@pytest.mark.parametrize("count, removed", [(3, 3), (4, 0)])
+def test_more_than_a_few_folders_without_manifests_are_told_and_stay(world: World, count: int, removed: int) -> None:
+    for number in range(count):
         leave_fragment(world, f"20261101T0215{number:02}Z-lost")
     world.clock.advance(2 * DAY)
     world.run()
-    assert len(removed_fragments(world)) == 20
-    world.clock.advance(DAY)
+    assert len(removed_fragments(world)) == removed
+    told = [line for line in world.journal.lines if line.event == "DataWithoutManifest"]
+    if removed:
+        assert not told
+        return
+    (line,) = told
+    assert line.level == "warning" and line.fields["folders"] == 4
+    assert f"{PATH}20261101T021500Z-lost/" in line.message and "bucket's versions" in line.message
+
+
+def test_data_in_a_place_without_any_manifest_stay(world: World) -> None:
+    key = leave_fragment(world)
+    del world.vault.objects[manifest_key(PATH, KEPT.copy_id, Level.VERIFIED)]
+    world.clock.advance(2 * DAY)
     world.run()
-    assert len(removed_fragments(world)) == 25
+    assert key in world.vault.objects
+    assert "DataWithoutManifest" in world.journal.events()
+
+
+def test_copies_whose_manifests_were_taken_away_stay(world: World) -> None:
+    for night in range(6):
+        world.add_backup(f"b{night}", night)
+    world.run()
+    for night in range(6):
+        world.source.remove_backup("orders", f"b{night}")
+    for manifest in world.manifests():
+        del world.vault.objects[manifest]
+    world.clock.advance(7 * DAY)
+    world.run()
+    assert len(world.data()) == 6
+
+
+def test_a_fragment_of_long_ago_is_told_once_a_day_and_stays(world: World) -> None:
+    old = leave_fragment(world)
+    world.clock.advance(29 * DAY)
+    young = leave_fragment(world, "20261102T021500Z-lost")
+    world.clock.advance(DAY + 1)
+    for _ in range(2):
+        world.run()
+        world.clock.advance(3600)
+    assert old in world.vault.objects
+    assert removed_fragments(world) == [young]
+    (line,) = [line for line in world.journal.lines if line.event == "DataWithoutManifest"]
+    assert "in 1 folder of" in line.message and old.removesuffix("0001.rdb") in line.message
+
+
+def test_a_fragment_of_which_one_object_is_of_long_ago_stays_whole(world: World) -> None:
+    old = leave_fragment(world)
+    world.clock.advance(30 * DAY)
+    young = old.replace("0001", "0002")
+    world.vault.objects[young] = b"young"
+    world.vault.written_at[young] = world.clock.now()
+    world.clock.advance(DAY + 1)
+    world.run()
+    assert {old, young} <= set(world.vault.objects)
 
 
 @pytest.mark.parametrize("method", ["folders", "find_objects"])
@@ -189,7 +259,7 @@ def test_clean_up_that_fails_keeps_no_backup_from_being_copied(world: World, met
     world.add_backup("b0")
     world.vault.failing[method] = [VaultDenied("Listing was denied.")]
     world.run()
-    assert world.copied_backups() == ["b0"]
+    assert world.copied_backups() == ["kept", "b0"]
     assert "TidyingLeft" in world.journal.events()
 
 
@@ -286,6 +356,35 @@ def test_the_first_run_of_a_day_of_utc_is_told_by_the_one_before() -> None:
 def test_the_run_itself_is_not_the_one_before() -> None:
     runs = [report("now", 0, "a"), report("before", 30, "b", "c")]
     assert PastRuns.of(runs, "now", NIGHT) == PastRuns(frozenset({"b", "c"}), is_first_of_day=True)
+
+
+def test_what_failed_when_it_was_last_tried_is_known_from_all_runs_of_a_chain() -> None:
+    copied = Outcome("b", Status.COPIED, "Copied", copy_id="b")
+    runs = [
+        report("third", 1, "c"),
+        replace(report("second", 2), outcomes=(copied,)),
+        report("first", 3, "a", "b"),
+    ]
+    assert PastRuns.of(runs, "now", NIGHT).failed == {"a", "c"}
+
+
+def test_several_bad_backups_in_a_chain_keep_no_older_one_from_being_copied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "MOST_BACKUPS_PER_RUN", 1)
+    world.edit(retention=replace(world.rule.retention, keep_last=1))
+    world.add_backup("good", 0)
+    for night in (1, 2, 3):
+        world.add_backup(f"bad{night}", night, {"0001": b"no RDB file, and so it fails every time it is tried" * 3})
+    for _ in range(2):
+        request, known = RunRequest(), set(world.executions.successors)
+        while request is not None:
+            with suppress(RunFailed):
+                world.run(request=request)
+            events = [event for name, (_, event) in world.executions.successors.items() if name not in known]
+            known = set(world.executions.successors)
+            request = RunRequest.from_record(events[0]) if events else None
+    assert world.copied_backups() == ["good"]
 
 
 def test_a_backup_that_failed_last_time_keeps_no_older_one_from_being_copied(world: World) -> None:

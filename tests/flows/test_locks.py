@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import VaultDenied
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.world import World, after_each
@@ -87,22 +88,47 @@ def test_copies_that_are_locked_are_looked_at_and_not_locked_again(world: World)
     assert "LockMended" not in world.journal.events()
 
 
-def test_copies_of_more_than_three_days_ago_are_looked_at_no_more(world: World) -> None:
+@pytest.mark.parametrize("days, locks", [(3, 3), (4, 0)])
+def test_a_lock_is_looked_for_three_days_beyond_the_rules_cycle(world: World, days: int, locks: int) -> None:
     world.run()
     world.vault.locks.clear()
-    world.clock.advance(3 * 86400)
+    world.clock.advance(days * 86400)
     world.run()
-    assert not world.vault.locks
+    assert len(world.vault.locks) == locks
 
 
-def test_at_most_twenty_copies_are_looked_at(world: World) -> None:
-    for night in range(1, 25):
-        world.add_backup(f"b{night}", night)
+def test_a_weekly_rule_mends_locks_in_its_next_run(world: World) -> None:
+    world.edit(cycle=Cycle("weekly", "UTC", at="02:30", days=("SUN",)))
     world.run()
-    looked: list[str] = []
-    after_each(world.vault, "find_lock", lambda: looked.append("looked"))
+    world.vault.locks.clear()
+    world.clock.advance(7 * 86400)
     world.run()
-    assert len(looked) == 20
+    assert len(world.vault.locks) == 3
+
+
+def test_twenty_locks_are_mended_in_a_run_the_oldest_first_until_none_is_left(world: World) -> None:
+    for night in range(1, 45):
+        world.add_backup(f"b{night:02}", night)
+    world.run()
+    world.vault.locks.clear()
+    told: list[int] = []
+    for locked in (20, 40, 45):
+        world.journal.lines.clear()
+        world.run()
+        manifests = sorted(world.manifests())[:locked]
+        assert sorted(key for key in world.vault.locks if "/manifests/" in key) == manifests
+        told += [line.fields["left"] for line in world.journal.lines if line.event == "LockMissing"]
+    assert told == [25, 5]
+
+
+def test_locks_that_cannot_be_set_are_tried_at_twenty_copies_at_most(world: World) -> None:
+    for night in range(1, 45):
+        world.add_backup(f"b{night:02}", night)
+    world.run()
+    world.vault.locks.clear()
+    world.vault.failing["find_lock"] = [VaultDenied("Reading the lock was denied.") for _ in range(45)]
+    world.run()
+    assert len(world.vault.failing["find_lock"]) == 25
 
 
 def test_a_lock_that_must_not_be_read_is_told_and_keeps_nothing_from_being_copied(world: World) -> None:

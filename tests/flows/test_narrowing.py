@@ -114,3 +114,15 @@ def test_when_the_grace_period_is_over_nothing_more_is_said(desk: Desk) -> None:
     edit(desk, retention=Retention(keep_last=9))
     desk.clock.advance(3 * DAY_S)
     assert "will_remove" not in edit(desk, AS_CREATED + 1, cycle=Cycle("daily", "UTC", at="05:00"))
+
+
+def test_another_time_zone_says_what_it_will_remove_and_from_when_on(desk: Desk) -> None:
+    edit(desk, retention=Retention(keep_daily=9))
+    desk.clock.advance(4 * DAY_S)
+    answer = edit(desk, AS_CREATED + 1, cycle=Cycle("daily", "Pacific/Kiritimati", at="05:00"))
+    assert answer["will_remove_count"] > 0 and answer["removes_from"] == "2026-11-28T03:00:00+00:00"
+
+
+def test_only_copies_that_are_there_are_named(desk: Desk) -> None:
+    answer = edit(desk, retention=Retention(keep_last=1))
+    assert answer["will_remove_count"] == len(answer["will_remove"]) == 11  # and not two of those that will have come

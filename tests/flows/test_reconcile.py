@@ -253,6 +253,15 @@ def test_nothing_is_begun_that_might_not_end_in_time() -> None:
     assert picture(desk) == before
 
 
+def test_no_probe_is_begun_that_would_use_up_what_others_need(desk: Desk) -> None:
+    desk.seconds_left = 299.0
+    assert desk.reconcile().run()["left"] == ["vault default"]
+    assert desk.adapters.probed == []
+    desk.seconds_left = 300.0
+    assert desk.reconcile().run()["left"] == []
+    assert len(desk.adapters.probed) == 1
+
+
 def test_a_dry_run_says_what_it_would_do_and_does_nothing() -> None:
     desk = Desk()
     tampered_with(desk)

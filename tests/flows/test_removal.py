@@ -11,7 +11,7 @@ import pytest
 
 from rdbkeeper.domain.catalog import CatalogEntry, Mark, mark_key
 from rdbkeeper.domain.errors import VaultDenied, VaultUnavailable
-from rdbkeeper.domain.removal import RemovalEnd, RemovalOutcome
+from rdbkeeper.domain.removal import RemovalEnd, RemovalOutcome, RemovalPlan
 from rdbkeeper.flows.removal import find_plan, finish_removals, remove_copy
 from rdbkeeper.ports import Lock
 from tests.fakes.rdb_files import rdb_file
@@ -267,6 +267,62 @@ def test_a_plan_that_may_be_at_work_is_left_to_whoever_wrote_it(world: World) ->
     assert remove(world, known).end is RemovalEnd.REMOVED
 
 
+@pytest.mark.parametrize("minutes", [14, 20])
+@pytest.mark.parametrize("by", ["somebody", "somebody else"])
+def test_a_plan_that_is_taken_over_is_as_young_as_what_is_done_by_it(world: World, by: str, minutes: int) -> None:
+    """A hold takes an older one for nobody's and says that the copy stays."""
+    known = entry(world)
+    begin(world, known, "somebody")
+    world.clock.advance(minutes * 60)
+    seen: list[bytes] = []
+    after_each(world.vault, "find_object", lambda: seen.append(world.vault.objects.get(PLAN, b"")))
+    outcome = remove(world, known, by)
+    if by == "somebody else" and minutes == 14:
+        assert outcome.end is RemovalEnd.UNDER_WAY
+    else:
+        assert outcome.end is RemovalEnd.REMOVED
+        plan = RemovalPlan.from_json([body for body in seen if body][-1], PLAN)
+        assert (plan.by, plan.at) == (by, world.clock.now())
+
+
+def test_of_two_that_take_an_old_plan_over_one_goes_on(world: World) -> None:
+    known = entry(world)
+    begin(world, known, "somebody")
+    world.clock.advance(20 * 60)
+    theirs = plan_of_another(world)
+    put_before(world, "remove_object", theirs)
+    assert remove(world, known).end is RemovalEnd.UNDER_WAY
+    assert world.vault.objects[PLAN] == theirs and MANIFEST in world.vault.objects
+
+
+def test_a_plan_that_somebody_else_put_in_its_place_is_not_dropped(world: World) -> None:
+    known = entry(world)
+    theirs = plan_of_another(world)
+    world.vault.objects[mark_key(PATH, Mark.HOLD, OLD)] = b"{}"
+    put_before(world, "find_object", theirs)
+    assert remove(world, known).end is RemovalEnd.HELD
+    assert world.vault.objects[PLAN] == theirs
+
+
+def test_a_hold_that_comes_while_it_is_asked_whether_the_copy_is_needed_counts(world: World) -> None:
+    def is_needed() -> bool:
+        world.vault.objects[mark_key(PATH, Mark.HOLD, OLD)] = b"{}"
+        return False
+
+    outcome = remove_copy(
+        world.vault,
+        PATH,
+        entry(world),
+        reason="",
+        by="a test",
+        clock=world.clock,
+        journal=world.journal,
+        is_needed=is_needed,
+    )
+    assert outcome.end is RemovalEnd.HELD
+    assert MANIFEST in world.vault.objects and PLAN not in world.vault.objects
+
+
 def test_an_unfinished_plan_whose_manifest_is_there_is_dropped(world: World) -> None:
     begin(world, entry(world), "somebody")
     world.clock.advance(15 * 60)
@@ -307,6 +363,22 @@ def test_one_plan_that_cannot_be_finished_keeps_no_other(world: World) -> None:
     del world.vault.objects[MANIFEST]
     world.vault.objects[f"{PATH}removals/20260101T000000Z-a.json"] = b"nonsense"
     assert finish(world) == [OLD]
+
+
+def plan_of_another(world: World) -> bytes:
+    return RemovalPlan(OLD, "It is old.", "another", world.clock.now(), (), ()).to_json()
+
+
+def put_before(world: World, name: str, plan: bytes) -> None:
+    """Let somebody else's plan lie in the place of the one there before each such call."""
+    do: Callable[..., object] = getattr(world.vault, name)
+
+    def put_and_do(*args: object) -> object:
+        if PLAN in world.vault.objects:
+            world.vault.objects[PLAN] = plan
+        return do(*args)
+
+    setattr(world.vault, name, put_and_do)
 
 
 def begin(world: World, of: CatalogEntry, by: str) -> None:

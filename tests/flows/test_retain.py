@@ -9,11 +9,13 @@ import pytest
 
 from rdbkeeper.domain.catalog import Mark, claim_key, mark_key
 from rdbkeeper.domain.claim import make_claim
+from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import RunFailed, TableUnavailable, VaultDenied
 from rdbkeeper.domain.outcome import Removals
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.vault import StoreSum
 from rdbkeeper.flows import retain
 from rdbkeeper.ports import Lock
 from tests.fakes.engine import ProcessDied
@@ -21,6 +23,7 @@ from tests.fakes.rdb_files import rdb_file
 from tests.flows.world import NIGHT, World, after_each
 
 PATH = "redis/orders/"
+MONTHLY = Cycle("custom", "UTC", cron="cron(30 2 1 * ? *)")
 
 
 def world_of(nights: int, *, keeping: Retention = KEEP_EVERYTHING) -> World:
@@ -131,7 +134,7 @@ def test_what_the_retention_before_still_keeps_stays_for_its_grace_period() -> N
     world.run()
     assert held_ids(world) == ["b1", "b2", "b3"]
     world.clock.advance(3 * 86400)
-    world.edit(watched_since=world.clock.now())  # so that it is not overdue, having no newer backups
+    world.edit(cycle=MONTHLY)  # so that it is not overdue, having no newer backups
     world.run()
     assert held_ids(world) == ["b3"]
 
@@ -173,15 +176,64 @@ def test_a_paused_rule_whose_copies_grow_old_loses_none_of_them() -> None:
     assert len(held_ids(world)) == 4
 
 
-@pytest.mark.parametrize("stack_id, left", [("another one", 5), ("this one", 2)])
-def test_nothing_goes_from_a_place_that_another_stack_has_taken_over(stack_id: str, left: int) -> None:
+@pytest.mark.parametrize(
+    "stack_id, rule, left",
+    [("another one", "orders-nightly", 5), ("this one", "orders-nightly", 2), ("this one", "orders-forever", 5)],
+)
+def test_nothing_goes_from_a_place_that_another_stack_or_rule_has_claimed(stack_id: str, rule: str, left: int) -> None:
     world = world_of(5, keeping=Retention(keep_last=2))
-    claim = make_claim("rdbkeeper", stack_id, world.rule, world.clock.now())
+    claim = make_claim("rdbkeeper", stack_id, replace(world.rule, name=rule), world.clock.now())
     world.vault.create_object(claim_key(PATH), claim.to_json(), "application/json")
     world.run()
     assert len(held_ids(world)) == left
     told = [line.fields["reason"] for line in world.journal.lines if line.event == "RetentionFailed"]
     assert told == ["PlaceTaken"] * (left == 5)
+
+
+def test_a_rule_that_was_resumed_loses_no_copy_that_it_had_kept_for_being_overdue() -> None:
+    world = world_of(4, keeping=Retention(keep_days=1))
+    world.clock.advance(10 * 86400)
+    world.edit(watched_since=world.clock.now())
+    world.run()
+    assert len(held_ids(world)) == 4
+    assert "nothing removed: the newest verified copy is" in world.report()
+
+
+@pytest.mark.parametrize("hours, left", [(28, 1), (30, 4)])
+def test_a_manual_rule_removes_while_its_newest_copy_is_of_the_last_thirty_hours(hours: int, left: int) -> None:
+    world = world_of(4, keeping=Retention(keep_days=2))
+    world.edit(cycle=Cycle("manual", "UTC"))
+    world.clock.advance(hours * 3600)  # the newest is an hour old already
+    world.run(request=RunRequest(on_request=True))
+    assert len(held_ids(world)) == left
+
+
+def test_a_manual_rule_that_copied_a_new_backup_lets_the_old_copies_go() -> None:
+    world = world_of(4, keeping=Retention(keep_days=7))
+    world.edit(cycle=Cycle("manual", "UTC"))
+    wait_until_night(world, 60)
+    world.run(request=RunRequest(on_request=True))
+    assert len(held_ids(world)) == 4
+    world.add_backup("new", 60)
+    world.run(request=RunRequest(on_request=True))
+    assert held_ids(world) == ["new"]
+
+
+@pytest.mark.parametrize("late_by_days, left", [(0, 2), (10, 5)])
+def test_where_no_copy_is_verified_the_newest_of_all_tells_whether_others_may_go(late_by_days: int, left: int) -> None:
+    world = World()
+    world.vault.capabilities = replace(world.vault.capabilities, sum=StoreSum.NONE)
+    wait_until_night(world, 4)
+    for night in range(5):
+        world.add_backup(f"b{night}", night, {"0001": rdb_file(200, seed=night, checksum=False)})
+    world.run()
+    for night in range(5):
+        world.source.remove_backup("orders", f"b{night}")
+    world.edit(retention=Retention(keep_last=2))
+    world.clock.advance(late_by_days * 86400)
+    world.run()
+    assert len(held_ids(world)) == left
+    assert ("nothing removed: the newest copy (none is verified) is" in world.report()) == bool(late_by_days)
 
 
 def test_nothing_goes_when_the_instance_is_gone() -> None:
@@ -227,7 +279,7 @@ def test_an_unchecked_copy_whose_backup_would_be_copied_again_stays_until_that_h
 # ---------------------------------------------------------------- keepers
 
 
-@pytest.mark.parametrize("harm", ["gone", "cut", "unreadable"])
+@pytest.mark.parametrize("harm", ["gone", "cut", "unreadable", "names no file", "another copy's manifest"])
 def test_a_newest_copy_that_is_not_whole_is_marked_and_protects_nothing(harm: str) -> None:
     world = world_of(4, keeping=Retention(keep_last=1))
     newest = "20261123T021500Z-b3"
@@ -236,7 +288,13 @@ def test_a_newest_copy_that_is_not_whole_is_marked_and_protects_nothing(harm: st
     elif harm == "cut":
         world.vault.objects[f"{PATH}{newest}/0001.rdb"] = b"REDIS"
     else:
-        world.vault.objects[f"{PATH}manifests/{newest}.verified.json"] = b"nonsense"
+        key = f"{PATH}manifests/{newest}.verified.json"
+        spoilt = {
+            "unreadable": b"nonsense",
+            "names no file": replace(world.manifests()[key], files=()).to_json(),
+            "another copy's manifest": world.vault.objects[key.replace(newest, "20261122T021500Z-b2")],
+        }
+        world.vault.objects[key] = spoilt[harm]
     world.run()
     kept = [entry.copy_id for entry in world.vault.catalog(PATH).entries if not entry.is_damaged]
     assert kept == ["20261122T021500Z-b2"]
@@ -246,13 +304,21 @@ def test_a_newest_copy_that_is_not_whole_is_marked_and_protects_nothing(harm: st
     assert world.status().kept.newest_verified_at == NIGHT + timedelta(days=2)
 
 
+def test_copies_that_were_brought_to_another_prefix_are_whole_there_and_not_removed() -> None:
+    world = world_of(4, keeping=Retention(keep_last=1))
+    world.vault.objects = {key.replace(PATH, "prod/orders/"): body for key, body in world.vault.objects.items()}
+    world.edit(prefix="prod/")
+    world.run()
+    assert [entry.is_damaged for entry in world.vault.catalog("prod/orders/").entries] == [False] * 4
+    assert "3 cannot be removed" in world.report()
+
+
 def test_when_the_newest_that_is_there_is_too_old_nothing_goes() -> None:
     """With its newest copies lost the rule is overdue, and what is left is all there is."""
     world = world_of(8, keeping=Retention(keep_last=1))
     for night in range(3, 8):
         gone = next(key for key in world.data() if key.endswith(f"-b{night}/0001.rdb"))
         del world.vault.objects[gone]
-    world.edit(watched_since=NIGHT)
     world.run()
     assert len(held_ids(world)) == 8
     kept = [entry.copy_id[-2:] for entry in world.vault.catalog(PATH).entries if not entry.is_damaged]
@@ -262,7 +328,7 @@ def test_when_the_newest_that_is_there_is_too_old_nothing_goes() -> None:
 
 def test_when_too_many_keepers_are_lost_nothing_goes() -> None:
     world = world_of(14, keeping=Retention(keep_last=1))
-    world.edit(watched_since=world.clock.now())
+    world.edit(cycle=MONTHLY)
     for key in world.data():
         if not key.endswith("-b0/0001.rdb"):
             del world.vault.objects[key]
@@ -277,7 +343,7 @@ def test_an_unchecked_copy_that_is_not_whole_protects_no_other() -> None:
         world.add_backup(f"b{night}", night, {"0001": rdb_file(200, seed=night, checksum=False)})
     world.run()
     wait_until_night(world, 2)
-    world.edit(retention=Retention(keep_last=1), watched_since=world.clock.now())
+    world.edit(retention=Retention(keep_last=1))
     del world.vault.objects[f"{PATH}20261122T021500Z-b2/0001.rdb"]
     for night in range(3):
         world.source.remove_backup("orders", f"b{night}")
@@ -363,17 +429,43 @@ def test_one_copy_that_cannot_be_removed_keeps_no_other_and_fails_no_run() -> No
     report = world.run()
     assert len(world.vault.catalog(PATH).entries) == 2
     assert report["failed"] == 0
-    assert "2 removed" in report["line"] and "removing 1 failed" in report["line"]
+    assert "2 removed" in report["line"] and "1 cannot be removed" in report["line"]
     assert "RemovalFailed" in world.journal.events()
 
 
-def test_a_vault_that_lets_nothing_be_removed_is_told_and_asked_no_more_than_five_times() -> None:
+def test_copies_that_cannot_be_removed_keep_no_others_from_going() -> None:
+    world = world_of(12, keeping=Retention(keep_last=2))
+    for night, manifest in enumerate(sorted(world.manifests())[:7]):
+        world.vault.objects[manifest] = b"nonsense"
+        assert manifest.endswith(f"-b{night}.verified.json")
+    line = world.run()["line"]
+    assert [one.copy_id.split("-b")[1] for one in world.vault.catalog(PATH).entries] == [*"0123456", "10", "11"]
+    assert "3 removed" in line and "7 cannot be removed" in line and "the next run" not in line
+    removed = [line.fields["copy_id"][-2:] for line in world.journal.lines if line.event == "CopyRemoved"]
+    assert removed == ["b7", "b8", "b9"]
+
+
+def test_a_store_that_refuses_only_the_oldest_copies_lets_the_others_go() -> None:
+    world = world_of(12, keeping=Retention(keep_last=2))
+    remove = world.vault.remove_object
+
+    def deny_the_oldest(key: str, etag: str) -> None:
+        if any(f"-b{night}.verified" in key for night in range(6)):
+            raise VaultDenied("Removing was denied.")
+        remove(key, etag)
+
+    world.vault.remove_object = deny_the_oldest
+    world.run()
+    assert held_ids(world) == ["b0", "b1", "b10", "b11", "b2", "b3", "b4", "b5"]
+
+
+def test_a_vault_that_lets_nothing_be_removed_is_told_and_asked_no_more_than_six_times() -> None:
     world = world_of(9, keeping=Retention(keep_last=1))
     world.vault.failing["create_object"] = [VaultDenied("Creating was denied.") for _ in range(20)]
     report = world.run()
     assert len(held_ids(world)) == 9
-    assert "removing 5 failed, the next run removes more" in report["line"]
-    assert len(world.vault.failing["create_object"]) == 15
+    assert "removing 6 failed, the next run tries again" in report["line"]
+    assert len(world.vault.failing["create_object"]) == 14
 
 
 def test_a_failing_listing_fails_retention_and_not_the_run() -> None:
@@ -443,5 +535,5 @@ def test_a_run_that_dies_after_any_step_removes_what_it_should_when_it_goes_on(s
 
 
 def test_what_was_done_is_read_back_as_it_was_written() -> None:
-    done = Removals(3, 99, 1, NIGHT, 2, "why", is_full=True, is_over=True, settled=("a", "b"))
+    done = Removals(3, 99, 1, NIGHT, 2, "why", True, True, settled=("a", "b"), refused=4, failed_in_row=2)
     assert Removals.from_record(done.as_record()) == done

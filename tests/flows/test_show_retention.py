@@ -12,8 +12,11 @@ from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
 from rdbkeeper.domain.retention_plan import lock_notes
 from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.vault import Capabilities, VaultBinding, VaultOptions
 from rdbkeeper.flows.foresee import MOST_LISTED
+from rdbkeeper.ports import ProbeFindings
 from tests.fakes.rdb_files import rdb_file
+from tests.fakes.vault import MemoryVault
 from tests.flows.desk import NAME, NOW, Desk, new_rule
 from tests.flows.requests import AS_CREATED, MANUAL, made
 
@@ -64,6 +67,42 @@ def test_a_lock_that_does_not_match_the_retention_is_in_the_notes(desk: Desk) ->
     desk.tables.vaults.replace_vault(locking, vault.revision)
     assert desk.shown()["notes"] == lock_notes(KEEP_EVERYTHING, 30)
     assert "locks each copy for 30 days" in desk.shown()["notes"][0]
+
+
+def locks_as(desk: Desk, lock_days: int, seen: Capabilities) -> list[list[str]]:
+    """What a rule, previews of it and of another, and its vault say once a vault locks so and its store is seen so."""
+    vault = VaultBinding("locking", "copies-locking", NOW, options=VaultOptions(lock_days=lock_days))
+    desk.adapters.others["locking"] = MemoryVault()
+    desk.adapters.probes["locking"] = ProbeFindings("eu-west-1", seen)
+    desk.vaults.bind(vault)
+    desk.register.create(new_rule("locked", vault="locking", retention=Retention(keep_days=7)))
+    wish = new_rule("wished", vault="locking", prefix="wished/", retention=Retention(keep_days=7))
+    ways = [desk.shown("locked"), desk.show.preview("locked"), desk.show.preview_wish(wish)]
+    told = [[note for note in way["notes"] if "lock" in note] for way in ways]
+    return [*told, desk.vaults.get("locking")["vault"]["notes"]]
+
+
+@pytest.mark.parametrize(
+    "lock_days, by_default, effective", [(30, 0, 30), (0, 30, 30), (9, 30, 30), (30, 9, 30), (7, 0, 7), (0, 0, 0)]
+)
+def test_the_longer_of_the_vault_s_lock_and_the_bucket_s_own_is_told_wherever_the_rule_is(
+    desk: Desk, lock_days: int, by_default: int, effective: int
+) -> None:
+    expected = lock_notes(Retention(keep_days=7), effective)
+    *of_rule, of_vault = locks_as(desk, lock_days, Capabilities(locks=True, default_lock_days=by_default))
+    assert of_rule == [expected] * 3
+    assert of_vault == [f"locked: {note}" for note in expected]
+
+
+def test_where_a_bucket_cannot_lock_that_is_said_once_and_no_lock_is_claimed(desk: Desk) -> None:
+    *of_rule, of_vault = locks_as(desk, 30, Capabilities())
+    told = "The vault locking is to lock copies for 30 days; its bucket cannot lock: nothing is locked."
+    assert of_rule == [[told]] * 3
+    assert of_vault == [], "its probe's warnings say so"
+
+
+def test_a_bucket_that_cannot_lock_and_is_not_to_is_not_worth_a_note(desk: Desk) -> None:
+    assert locks_as(desk, 0, Capabilities()) == [[], [], [], []]
 
 
 def test_a_list_asks_the_vaults_nothing(desk: Desk) -> None:
@@ -147,7 +186,8 @@ def test_a_preview_says_while_nothing_is_removed() -> None:
     desk.clock.advance(9 * DAY_S)
     for look in (desk.register.resume, desk.register.pause):  # being paused makes no copy younger
         look(NAME)
-        assert desk.show.preview(NAME)["retention"]["waits"] == "Nothing is removed while the rule is overdue."
+        waits = desk.show.preview(NAME)["retention"]["waits"]
+        assert waits.startswith("Nothing is removed now: the newest verified copy is ")
     add_backup(desk, "automatic.orders-2", desk.clock.now())
     assert desk.show.preview(NAME)["retention"]["waits"] is None, "the run would copy a new one first"
     desk.source.remove_instance("orders")

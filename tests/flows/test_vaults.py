@@ -121,6 +121,36 @@ def test_buckets_of_one_name_at_two_stores_are_two_vaults(desk: Desk) -> None:
     bind(desk, elsewhere)
     with pytest.raises(BucketTaken):
         bind(desk, replace(elsewhere, name="third", endpoint="https://MINIO.example.com:443/"))
+    with pytest.raises(BucketTaken):
+        bind(desk, replace(elsewhere, name="third", endpoint="https://minio.example.com."))
+
+
+ELSEWHERE = VaultBinding(
+    "elsewhere", OFFSITE.bucket, NOW, endpoint="https://s3.example.com", secret="rdbkeeper/s3", region="eu-west-1"
+)
+
+
+def test_a_bucket_that_is_a_vault_by_another_spelling_of_its_address_is_refused(desk: Desk) -> None:
+    bind(desk)
+    desk.adapters.others["elsewhere"] = desk.adapters.others["offsite"]
+    with pytest.raises(BucketTaken, match="offsite") as refused:
+        bind(desk, ELSEWHERE)
+    assert refused.value.field == "bucket" and "elsewhere" not in desk.tables.vault_records
+    assert desk.adapters.others["offsite"].objects == {}
+
+
+def test_looking_whether_two_buckets_are_one_leaves_nothing_in_either(desk: Desk) -> None:
+    bind(desk)
+    bind(desk, ELSEWHERE)
+    assert desk.adapters.others["elsewhere"].removed, "a mark was there"
+    assert desk.adapters.others["elsewhere"].objects == desk.adapters.others["offsite"].objects == {}
+
+
+def test_a_vault_that_does_not_answer_keeps_no_bucket_of_the_same_name_from_being_bound(desk: Desk) -> None:
+    bind(desk)
+    desk.adapters.others["offsite"].failing["find_object"] = [VaultUnavailable("no answer")]
+    bind(desk, ELSEWHERE)
+    assert "BucketNotCompared" in desk.journal.events()
 
 
 def test_nothing_is_bound_while_the_stack_goes(desk: Desk) -> None:

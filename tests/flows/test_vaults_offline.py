@@ -14,7 +14,7 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.domain.rule import RuleEdit
 from rdbkeeper.domain.status import Block
-from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.domain.vault import Capabilities, LockState, VaultBinding
 from rdbkeeper.ports import ProbeFindings, Record
 from tests.flows.desk import NAME, NOW, Desk, new_rule
 from tests.flows.order import disorders
@@ -68,6 +68,39 @@ def test_a_light_probe_leaves_what_the_close_one_saw(desk: Desk) -> None:
     after = desk.vaults.get("offsite")["vault"]
     assert after.pop("probed_at") > before.pop("probed_at")
     assert after == before
+
+
+LOCKING = Capabilities(locks=True, default_lock_days=30)
+
+
+def test_a_bucket_that_begins_to_lock_is_looked_at_closely_within_the_hour(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(binding: VaultBinding, *, closely: bool) -> ProbeFindings:
+        desk.adapters.probed.append((binding.name, closely))
+        if binding.name == "default":
+            return ProbeFindings("eu-west-1", Capabilities() if closely else None, (), LockState())
+        if closely:
+            return ProbeFindings("eu-west-1", LOCKING, ("It locks for 30 days.",))
+        return ProbeFindings("eu-west-1", None, (), LOCKING.lock_state)
+
+    monkeypatch.setattr(desk.adapters, "probe_vault", find)
+    an_hour_later(desk)
+    assert sorted(desk.adapters.probed) == [("default", False), ("offsite", False), ("offsite", True)]
+    vault = desk.vaults.get("offsite")["vault"]
+    assert (vault["capabilities"]["locks"], vault["capabilities"]["default_lock_days"]) == (True, 30)
+    assert vault["warnings"] == ["It locks for 30 days."]
+    desk.adapters.probed.clear()
+    an_hour_later(desk)
+    assert sorted(desk.adapters.probed) == [("default", False), ("offsite", False)], "it locks as is known by now"
+
+
+def test_a_store_that_does_not_tell_how_it_locks_is_believed_to_lock_as_before(desk: Desk) -> None:
+    desk.adapters.probes["offsite"] = ProbeFindings("eu-west-1", LOCKING)
+    desk.vaults.probe("offsite")
+    desk.adapters.probes["offsite"] = ProbeFindings("eu-west-1", None)
+    an_hour_later(desk)
+    assert desk.vaults.get("offsite")["vault"]["capabilities"]["locks"] is True
 
 
 def test_a_vault_that_goes_offline_blocks_its_own_rules_alone_and_says_why(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,13 @@ def test_what_is_no_file_is_no_object(folder: Folder) -> None:
     assert folder.keys("") == ["a/file"]
     with pytest.raises(VaultRefused):
         folder.read_object("nothing")
+
+
+def test_what_only_looks_like_a_document_is_listed_and_refused(folder: Folder) -> None:
+    (folder.root / "b.json").mkdir()
+    (folder.root / "c.json").symlink_to("/nowhere/at/all")
+    os.mkfifo(folder.root / "d.json")
+    assert folder.keys("") == ["a/file", "b.json", "c.json", "d.json"]
+    for key in ("b.json", "c.json", "d.json"):
+        with pytest.raises(VaultRefused):
+            folder.read_object(key)

@@ -9,6 +9,7 @@ import pytest
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
+from rdbkeeper.domain.retention import GRACE, KEEP_EVERYTHING, OutgoingRetention, Retention
 from rdbkeeper.domain.rule import (
     MOST_BANDWIDTH_MBPS,
     MOST_FORMER_PLACES,
@@ -113,6 +114,17 @@ def test_an_unknown_provider_or_vault_is_refused(field: str, change: dict[str, s
     assert refused.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("prefix", "instance"),
+    [("rdbkeeper-probe/", "orders"), ("rdbkeeper-probe/redis/", "orders"), ("", "rdbkeeper-probe")],
+)
+def test_where_probes_write_and_remove_no_copies_are_kept(prefix: str, instance: str) -> None:
+    with pytest.raises(InvalidRequest, match="probes") as refused:
+        make_rule(prefix=prefix, instance=instance)
+    assert refused.value.field == "prefix"
+    assert make_rule(prefix="redis/", instance="rdbkeeper-probe").place.path == "redis/rdbkeeper-probe/"
+
+
 @pytest.mark.parametrize("prefix, path", [("", "orders/"), ("redis/", "redis/orders/"), ("a/b/", "a/b/orders/")])
 def test_a_place_names_the_instance(prefix: str, path: str) -> None:
     assert make_rule(prefix=prefix).place.path == path
@@ -128,7 +140,7 @@ def test_a_rule_survives_being_written_down() -> None:
         state=RuleState.PAUSED,
         revision=7,
         watched_since=NOW,
-        former_places=("a/orders/", "b/orders/"),
+        former_places=(Place("default", "a/orders/"), Place("offsite", "b/orders/")),
     )
     assert Rule.from_record(rule.as_record()) == rule
 
@@ -198,13 +210,47 @@ def test_an_edit_that_moves_nothing_keeps_since_when_the_rule_is_watched(said: d
 @pytest.mark.parametrize("said", [{"prefix": "else/"}, {"instance": "carts"}])
 def test_an_edit_of_the_place_notes_the_former_one_and_begins_to_watch_anew(said: dict[str, Any]) -> None:
     after = edited(make_rule(), **said)
-    assert after.former_places == ("redis/orders/",)
+    assert after.former_places == (Place("default", "redis/orders/"),)
     assert after.watched_since == NOW
 
 
 def test_a_rule_that_goes_back_to_a_former_place_is_no_longer_told_that_it_left_it() -> None:
     there_and_back = edited(edited(make_rule(), prefix="else/"), prefix="redis/")
-    assert there_and_back.former_places == ("else/orders/",)
+    assert there_and_back.former_places == (Place("default", "else/orders/"),)
+
+
+def test_a_former_place_in_another_vault_is_told_from_the_one_of_the_same_path() -> None:
+    moved = edited(make_rule(), vault="offsite")
+    assert moved.former_places == (Place("default", "redis/orders/"),)
+    assert moved.as_record()["former_places"] == ["default:redis/orders/"]
+    assert Rule.from_record(moved.as_record()) == moved
+    back = edited(moved, vault="default")
+    assert back.as_record()["former_places"] == ["offsite:redis/orders/"]
+
+
+CALENDARS = [{"keep_daily": 1}, {"keep_weekly": 1}, {"keep_monthly": 1}, {"keep_yearly": 1}]
+
+
+@pytest.mark.parametrize("counts", CALENDARS)
+def test_another_time_zone_takes_no_copy_away_for_a_while_where_calendars_count(counts: dict[str, int]) -> None:
+    rule = make_rule(retention=Retention(keep_last=3, **counts))
+    everything = (OutgoingRetention(KEEP_EVERYTHING, NOW + GRACE),)
+    assert edited(rule, cycle=Cycle("daily", "UTC", at="02:30")).outgoing == everything
+    narrowed = edited(rule, retention=Retention(keep_last=1), cycle=Cycle("manual", "UTC"))
+    assert narrowed.outgoing == everything, "what kept copies until now kept them by the former zone"
+    assert edited(rule, cycle=Cycle("manual", rule.cycle.time_zone)).outgoing == ()
+
+
+def test_a_retention_that_goes_out_by_calendar_guards_all_copies_as_well() -> None:
+    by_days = OutgoingRetention(Retention(keep_daily=9), NOW + GRACE)
+    rule = make_rule(retention=Retention(keep_last=3), outgoing=(by_days,))
+    after = edited(rule, cycle=Cycle("manual", "UTC"))
+    assert OutgoingRetention(KEEP_EVERYTHING, NOW + GRACE) in after.outgoing
+
+
+def test_another_time_zone_changes_nothing_where_no_calendar_counts() -> None:
+    rule = make_rule(retention=Retention(keep_days=3, keep_last=3))
+    assert edited(rule, cycle=Cycle("manual", "UTC")).outgoing == ()
 
 
 def test_a_cap_stays_unless_an_edit_names_it_and_goes_with_a_zero() -> None:
@@ -218,7 +264,7 @@ def test_only_the_last_former_places_are_kept() -> None:
     for number in range(MOST_FORMER_PLACES + 5):
         rule = edited(rule, prefix=f"{number}/")
     assert len(rule.former_places) == MOST_FORMER_PLACES
-    assert rule.former_places[-1] == f"{MOST_FORMER_PLACES + 3}/orders/"
+    assert rule.former_places[-1].path == f"{MOST_FORMER_PLACES + 3}/orders/"
 
 
 def test_an_edit_that_gives_no_rule_is_refused_by_the_field() -> None:
@@ -229,7 +275,8 @@ def test_an_edit_that_gives_no_rule_is_refused_by_the_field() -> None:
 
 def test_two_rules_are_the_same_wish_however_far_each_has_come() -> None:
     rule = make_rule()
-    assert rule.is_same_wish(make_rule(state=RuleState.CREATING, revision=9, created_at=NOW, former_places=("a/",)))
+    left = (Place("default", "a/"),)
+    assert rule.is_same_wish(make_rule(state=RuleState.CREATING, revision=9, created_at=NOW, former_places=left))
     others: list[dict[str, Any]] = [
         {"prefix": ""},
         {"role": "reader"},

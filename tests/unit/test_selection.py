@@ -97,6 +97,15 @@ def test_a_copy_that_is_there_is_present_whatever_the_marks_beside_it_say() -> N
     assert why(chosen([backup(90), backup(1)], catalog, Retention(keep_days=7))) == {"b90": "AlreadyKept"}
 
 
+def test_a_backup_whose_copy_is_damaged_says_the_way_out() -> None:
+    copy_id = backup(1).copy_id
+    damaged = Catalog((CatalogEntry(copy_id, Level.VERIFIED, is_damaged=True),))
+    [outcome] = chosen([backup(1)], damaged).decided
+    assert (outcome.status, outcome.reason, outcome.copy_id) == (Status.PRESENT, "KeptDamaged", copy_id)
+    assert "delete it, and the next run copies it again" in outcome.detail
+    assert names(chosen([backup(1)], NOTHING_YET)) == ["b1"]
+
+
 def test_what_is_copied_is_what_retention_then_leaves() -> None:
     backups = [backup(days) for days in range(40)]
     retention = Retention(keep_last=2, keep_weekly=3, keep_monthly=2)

@@ -21,6 +21,7 @@ from rdbkeeper.domain.status import (
     RunState,
     find_instance_block,
     find_kept_copies,
+    find_reason_to_keep_all,
     hours_overdue,
     missed_fire,
     owe_run,
@@ -47,6 +48,35 @@ def verified(hours_ago: float) -> RuleStatus:
 
 def ran(at: datetime) -> RuleStatus:
     return RuleStatus(RunReport("run-1", at, RunState.SUCCEEDED))
+
+
+# What retention goes by
+
+
+def copies(*hours_ago: float, level: Level = Level.VERIFIED, is_damaged: bool = False) -> list[CatalogEntry]:
+    taken = [NOW - timedelta(hours=hours) for hours in hours_ago]
+    return [CatalogEntry(f"{at:%Y%m%dT%H%M%SZ}-x", level, is_damaged=is_damaged) for at in taken]
+
+
+@pytest.mark.parametrize("cycle, hours", [(DAILY, 54), (HOURLY, 31), (WEEKLY, 198), (MANUAL, 30)])
+def test_retention_goes_by_the_newest_copys_age_whatever_happened_to_the_rule(cycle: Cycle, hours: int) -> None:
+    for state in RuleState:
+        rule = rule_of(cycle, state=state, created_at=NOW, watched_since=NOW)
+        assert find_reason_to_keep_all(rule, copies(hours, 900), NOW) == ""
+        reason = find_reason_to_keep_all(rule, copies(hours + 2, 900), NOW)
+        assert reason == "the newest verified copy is 2 hours older than it should be"
+
+
+def test_an_unchecked_copy_tells_retention_something_only_where_none_is_verified() -> None:
+    unchecked = copies(2, level=Level.UNCHECKED)
+    assert find_reason_to_keep_all(rule_of(), unchecked, NOW) == ""
+    assert "newest verified copy" in find_reason_to_keep_all(rule_of(), [*unchecked, *copies(100)], NOW)
+    late = copies(58, level=Level.UNCHECKED)
+    assert find_reason_to_keep_all(rule_of(), late, NOW).startswith("the newest copy (none is verified) is 4 hours")
+
+
+def test_damaged_copies_tell_retention_nothing() -> None:
+    assert find_reason_to_keep_all(rule_of(), copies(2, is_damaged=True), NOW) == "no copy is whole"
 
 
 # The word

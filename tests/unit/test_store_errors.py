@@ -86,6 +86,21 @@ def test_a_role_that_must_not_be_assumed_is_said_to_be_that() -> None:
     assert "external id" in error.hint
 
 
+@pytest.mark.parametrize(
+    ("code", "status"), [("Throttling", 400), ("RequestLimitExceeded", 503), ("TooMany", 429), ("InternalFailure", 500)]
+)
+def test_a_role_that_cannot_be_assumed_just_now_is_tried_again(code: str, status: int) -> None:
+    error = told(refusal(code, "AssumeRole", status))
+    assert isinstance(error, errors.VaultUnavailable)
+    assert "role could not be assumed just now" in error.message
+    assert "next attempt" in error.hint
+
+
+def test_a_bucket_elsewhere_is_not_said_to_be_put_right_by_an_edit_which_is_refused() -> None:
+    hint = told(refusal("PermanentRedirect", status=301)).hint
+    assert "unbound first" in hint and "update" not in hint
+
+
 def test_what_was_put_wrongly_is_put_again_and_what_is_read_wrongly_is_not() -> None:
     with pytest.raises(errors.VaultUnavailable), store_errors("b", "Putting", PUTTING):
         raise refusal("BadDigest")

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.secrets import KeyPair, read_key_pair
 from rdbkeeper.domain.errors import InvalidRequest, VaultDenied, VaultRefused, VaultUnavailable
-from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.domain.vault import Addressing, VaultBinding
 from rdbkeeper.vaults.addresses import check_endpoint
 from rdbkeeper.vaults.connection import Connections
 
@@ -38,6 +38,7 @@ PRIVATE = [
     "192.168.1.1",
     "100.64.0.1",
     "fd12:3456::1",
+    "fec0::1",
     "::ffff:10.0.0.1",
     "64:ff9b::a01:203",
 ]
@@ -79,6 +80,60 @@ def test_one_bad_address_among_good_ones_is_enough() -> None:
 def test_other_ways_to_write_this_machine_are_seen_through(host: str) -> None:
     with pytest.raises(InvalidRequest):
         check_endpoint(f"http://{host}", allows_private=False)
+
+
+def by_host(answers: dict[str, str], endpoint: str = "https://store.example.com", bucket: str = "copies") -> list[str]:
+    """The hosts that are looked at."""
+    asked = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        if host not in answers:
+            raise OSError("no such name")
+        return [answers[host]]
+
+    check_endpoint(endpoint, allows_private=False, bucket=bucket, resolve=resolve)
+    return asked
+
+
+def test_the_host_that_has_the_bucket_s_name_in_it_is_looked_at_too() -> None:
+    good = {"store.example.com": PUBLIC[0], "copies.store.example.com": PUBLIC[0]}
+    assert by_host(good) == list(good)
+    with pytest.raises(InvalidRequest, match=r"copies\.store\.example\.com"):
+        by_host({**good, "copies.store.example.com": PRIVATE[0]})
+    with pytest.raises(VaultUnavailable) as refused:
+        by_host({"store.example.com": PUBLIC[0]})
+    assert '"path"' in refused.value.hint
+
+
+def test_in_front_of_an_address_stands_no_bucket() -> None:
+    assert by_host({PUBLIC[0]: PUBLIC[0]}, f"https://{PUBLIC[0]}") == [PUBLIC[0]]
+
+
+@pytest.mark.parametrize(("addressing", "hosts"), [("virtual", 2), ("path", 1)])
+def test_the_bucket_s_host_is_looked_at_where_the_client_will_ask_it(
+    addressing: str, hosts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def resolve(host: str, *_: object, **__: object) -> list[Any]:
+        asked.append(host)
+        return [(0, 0, 0, "", (PUBLIC[0], 0))]
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    there = {**AT_HOME, "endpoint": "https://store.example.com", "addressing": Addressing(addressing)}
+    Made().connections.client(binding(**there))
+    assert asked == ["store.example.com", "copies.store.example.com"][:hosts]
+
+
+def test_an_endpoint_that_the_client_refuses_is_no_defect() -> None:
+    class Refusing(Made):
+        def make(self, **asked: Any) -> Any:
+            raise ValueError("Invalid endpoint")
+
+    with pytest.raises(InvalidRequest) as refused:
+        Refusing().connections.client(binding(**AT_HOME))
+    assert refused.value.field == "endpoint"
 
 
 def test_a_name_without_an_address_may_have_one_later() -> None:
@@ -209,6 +264,12 @@ def test_a_key_pair_is_read_and_does_not_show_itself() -> None:
         f'{{"secret_access_key": "{SECRET_KEY}"}}',
         f'{{"access_key_id": 1, "secret_access_key": "{SECRET_KEY}"}}',
         f'{{"access_key_id": " ", "secret_access_key": "{SECRET_KEY}"}}',
+        f'{{"access_key_id": "key\\nid", "secret_access_key": "{SECRET_KEY}"}}',
+        f'{{"access_key_id": "key-id", "secret_access_key": "{SECRET_KEY} x"}}',
+        f'{{"access_key_id": "key-id", "secret_access_key": "{SECRET_KEY}\\ud800"}}',
+        f'{{"access_key_id": "ключ", "secret_access_key": "{SECRET_KEY}"}}',
+        f'{{"access_key_id": "key-id", "secret_access_key": "{SECRET_KEY * 20}"}}',
+        "[" * 200_000,
     ],
 )
 def test_what_is_no_key_pair_is_refused_and_not_shown(text: str) -> None:

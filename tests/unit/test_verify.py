@@ -8,10 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rdbkeeper.domain.copy import Manifest
+from rdbkeeper.domain.errors import StreamCutShort
 from rdbkeeper.verify.__main__ import main
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.unit.copies_on_disk import COPY_ID, PART_BYTES, a_manifest, put_copy
@@ -118,7 +120,9 @@ def test_what_is_no_rdb_file_is_told_although_its_sums_agree(tmp_path: Path) -> 
     assert (code, "not as an RDB file does" in said) == (1, True)
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"\xff\xfe", b'{"format": "rdbkeeper-manifest/9"}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[]", b"\xff\xfe", b'{"format": "rdbkeeper-manifest/9"}', b"[" * 200_000]
+)
 def test_a_manifest_that_cannot_be_read_is_damage(place: Path, body: bytes) -> None:
     (path,) = (place / "manifests").iterdir()
     change(path, body)
@@ -161,9 +165,14 @@ def test_twenty_findings_of_a_copy_are_shown_and_the_rest_counted(tmp_path: Path
 @pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("nowhere", "There is no nowhere."),
+        ("nowhere", "There is no 'nowhere'."),
         ("ftp://host/x", "ftp:// cannot be checked."),
         ("s3://", "names no bucket"),
+        ("s3://bad bucket/", "'bad bucket' is not a bucket's name."),
+        ("s3://-/", "'-' is not a bucket's name."),
+        ("", "There is no ''."),
+        ("x" * 5000, "There is no 'xxx"),
+        ("\0", "There is no"),
         ("orders/empty", "There is no manifest of a copy at"),
         ("orders/holds/x.json", "does not lie where a manifest does"),
     ],
@@ -198,6 +207,59 @@ def test_a_defect_is_told_in_a_sentence(place: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Manifest, "from_json", lambda *_: 1 / 0)
     code, said = verify(place)
     assert (code, "ZeroDivisionError" in said, "Traceback" in said) == (2, True, False)
+    assert f"{COPY_ID}: NOT CHECKED: " in said
+
+
+def test_one_odd_manifest_hides_no_other(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_copy(place, FILES, a_manifest(FILES, copy_id=OTHER_ID))
+    read = Manifest.from_json
+    monkeypatch.setattr(Manifest, "from_json", lambda body, key: 1 / 0 if COPY_ID in key else read(body, key))
+    code, said = verify(place)
+    assert (code, said.splitlines()[-1]) == (2, "2 copies, 13 kB: 1 whole, 1 not checked")
+
+
+def test_what_has_a_manifest_s_name_and_cannot_be_read_is_not_passed_over(place: Path) -> None:
+    folder = place / "manifests"
+    (folder / f"{OTHER_ID}.verified.json").mkdir()
+    (folder / f"{OTHER_ID}.unchecked.json").symlink_to("/nowhere/at/all")
+    os.mkfifo(folder / "20261121T021500Z-manual.c.verified.json")
+    code, said = verify(place)
+    assert (code, said.splitlines()[-1]) == (2, "4 copies, 13 kB: 1 whole, 3 not checked")
+
+
+def test_damage_that_was_found_outweighs_what_could_not_be_checked_afterwards(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change(place / COPY_ID / "0001.rdb", flip_bit(FILES["0001"], 0))
+    opened = Path.open
+
+    def broken(self: Path, *arguments: Any, **more: Any) -> Any:
+        if self.name == "0002.rdb":
+            raise OSError(5, "Input/output error")
+        return opened(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", broken)
+    code, said = verify(place)
+    assert (code, "NOT CHECKED 0002.rdb: Reading" in said) == (1, True), said
+    assert f"{COPY_ID}: DAMAGED: 1 found" in said
+    assert "whole, 500 B" not in said
+
+
+def test_a_damaged_file_behind_many_findings_is_not_called_whole(tmp_path: Path) -> None:
+    files = {"0001": rdb_file(30 * PART_BYTES), "0002": rdb_file(500)}
+    manifest = a_manifest(files)
+    put_copy(tmp_path, {"0001": bytes(30 * PART_BYTES), "0002": flip_bit(files["0002"], 40)}, manifest)
+    code, said = verify(tmp_path)
+    assert (code, "0002.rdb: whole" in said, "DAMAGED 0002.rdb" in said) == (1, False, True)
+
+
+def test_hints_are_for_whoever_checks_by_hand(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> int:
+        raise StreamCutShort("Cut.", hint="The next audit reads the copy again.")
+
+    monkeypatch.setattr("rdbkeeper.vaults.folder.FileStream.readinto", cut)
+    code, said = verify(place)
+    assert (code, "next audit" in said, "Check it again" in said) == (2, False, True)
 
 
 def test_progress_is_shown_to_a_terminal_alone(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ KEEPING = (
         Change(
             _REMOVAL,
             "return stopped or _remove_objects(",
-            "_drop_plan(vault, path, copy_id); return stopped or _remove_objects(",
+            "_drop_plan(vault, path, plan); return stopped or _remove_objects(",
         ),
     ),
     PlantedBug(
@@ -100,7 +100,7 @@ KEEPING = (
         Change(
             _REMOVAL,
             "outcome = _remove_objects(vault, path, plan, journal)",
-            "_drop_plan(vault, path, copy_id); return None",
+            "_drop_plan(vault, path, plan); return None",
         ),
     ),
     PlantedBug(
@@ -184,6 +184,11 @@ KEEPING = (
         Change(_RETAIN, "self._check_claim(vault, rule)", "pass"),
     ),
     PlantedBug(
+        "copies go although their source has gone meanwhile",
+        Promise.STAYS,
+        Change(_RETAIN, "if self.context.source(rule).find_instance(rule.instance) is None:", "if not rule:"),
+    ),
+    PlantedBug(
         "the keepers are not looked at",
         Promise.STAYS,
         Change(_RETAIN, "find_absence(vault, rule.place.path, keeper)) is not None", "None) is not None"),
@@ -224,7 +229,7 @@ KEEPING = (
     PlantedBug(
         "fragments are left for ever",
         Promise.NOTHING_LEFT,
-        Change(_CLEAN_UP, "for copy_id in orphans[:MOST_FRAGMENTS]:", "for copy_id in orphans[:0]:"),
+        Change(_CLEAN_UP, "for copy_id in orphans:", "for copy_id in orphans[:0]:"),
     ),
     PlantedBug(
         "another stack's upload is given up at once",
@@ -309,7 +314,7 @@ KEEPING = (
     PlantedBug(
         "a lock that could not be set is never set",
         Promise.CONVERGES,
-        Change(_LOCKS, "since = clock.now() - LOOKED_AT_FOR", "since = clock.now()"),
+        Change(_LOCKS, "since = now - LOOKED_AT_FOR - (rule.cycle.longest_gap(now) or timedelta())", "since = now"),
         Hint("a_vault_that_locks", (Kind.DENIED, Kind.CRASH_AFTER)),
     ),
     PlantedBug(
@@ -317,13 +322,18 @@ KEEPING = (
         Promise.IDENTICAL,
         Change(
             "flows/publish.py",
-            "is_ours = store_sum is StoreSum.NONE or stored.etag == _expected_etag(file)",
-            "is_ours = True",
+            "is_ours, check = stored.etag == _expected_etag(file), STORE_CHECKS[StoreSum.PART_MD5]",
+            "is_ours, check = True, STORE_CHECKS[StoreSum.PART_MD5]",
         ),
     ),
     PlantedBug(
-        "what a store without sums holds is called verified",
-        Promise.HONEST,
-        Change("flows/publish.py", "(NO_STORE_SUM if is_unproven else", "(NO_STORE_SUM if not file else"),
+        "what a store without sums holds is never read back",
+        Promise.CONVERGES,
+        Change(
+            "flows/run.py",
+            "moved = legs.copy(transfer)",
+            "pass",
+            below="transfer = self._complete_to_read_back(legs, export, moved)",
+        ),
     ),
 )

@@ -117,7 +117,7 @@ PUBLISHING = (
     PlantedBug(
         "the manifest is written and the upload never completed",
         Promise.MANIFEST_LAST,
-        Change(_PUBLISH, "_complete_upload(judged, vault, journal)", "pass", below="else:"),
+        Change(_PUBLISH, "_complete_upload(judged, vault, journal)", "pass", below="elif not file.is_read_again:"),
         also=_NOT_STORED,
     ),
     PlantedBug(

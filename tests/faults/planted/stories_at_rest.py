@@ -17,7 +17,7 @@ from tests.faults.planted.strict import make_strict
 from tests.faults.planted.telling import RULE, STORIES, once, story
 from tests.faults.process import Process
 from tests.faults.settled import check_settled
-from tests.faults.world import World
+from tests.faults.world import DAILY, World
 
 # Which copies there are after a first run and after a third one, by their backups; not listed where both are all.
 _THERE: dict[str, tuple[set[str], set[str]]] = {
@@ -75,7 +75,7 @@ def a_lock_of_data_alone_keeps_their_copy() -> None:
     world = SCENARIOS["the_last_copy_is_kept"]()
     world.the_vault.capabilities = Capabilities(locks=True)
     oldest = min(world.oracles.published_copies())
-    world.the_vault.locks[f"{PLACE}{oldest}/0001.rdb"] = Lock(world.clock.now() + timedelta(hours=30))
+    world.the_vault.locks[f"{PLACE}{oldest}/0001.rdb"] = Lock(world.clock.now() + timedelta(hours=20))
     world.tick()
     world.oracles.check(oldest in world.oracles.published_copies(), f"{oldest} was removed and its data are locked")
     world.quiet_tick()
@@ -113,10 +113,10 @@ def a_hold_that_comes_when_the_plan_is_written_counts() -> None:
 @story
 def a_verified_copy_outlives_newer_unchecked_ones() -> None:
     world = World()
-    world.add_rule(retention=Retention(keep_days=2))
-    verified = add_copy(world, "verified", -5, {"0001": rdb_file(40, seed=1)})
+    world.add_rule(retention=Retention(keep_days=2), cycle=DAILY)
+    verified = add_copy(world, "verified", 4.90, {"0001": rdb_file(40, seed=1)})
     for number in range(2):
-        add_copy(world, f"plain{number}", -3 + number, {"0001": rdb_file(40, seed=2 + number, checksum=False)})
+        add_copy(world, f"plain{number}", 4.95 + number / 50, {"0001": rdb_file(40, seed=2 + number, checksum=False)})
     make_strict(world)
     world.tick()
     there = world.oracles.published_copies()
@@ -156,6 +156,14 @@ def another_stack_has_taken_the_place_over() -> None:
     world.let_happen(Kind.PLACE_CLAIMED, RULE)
     world.tick()
     world.oracles.check(len(_ids(world)) == 4, "a copy was removed that is another stack's")
+
+
+@story
+def the_instance_goes_while_its_last_backup_is_copied() -> None:
+    world = SCENARIOS["the_last_copy_is_kept"]()
+    make_strict(world, once("vault.create_object", lambda process: world.let_happen(Kind.INSTANCE_VANISHES, RULE)))
+    world.tick()
+    world.oracles.check(len(_ids(world)) == 4, "a copy was removed and its source is gone")
 
 
 @story

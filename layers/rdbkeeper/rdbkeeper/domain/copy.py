@@ -117,7 +117,7 @@ class Manifest:
                 files=tuple(_read_file(record) for record in document["files"]),
                 made_by=document["made_by"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ManifestUnreadable(
                 f"Reading the manifest {key} failed: {type(error).__name__}: {error}.",
                 hint="Something other than rdbkeeper wrote or changed it; look at the object's versions.",
@@ -162,4 +162,8 @@ def describe_copy(
 
 def _read_file(record: Mapping[str, Any]) -> CopiedFile:
     values = {**record, "part_sha256": tuple(record["part_sha256"]), "checks": tuple(record["checks"])}
-    return CopiedFile(**values)
+    file = CopiedFile(**values)
+    texts = (file.name, file.key, *file.part_sha256)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(file.size_bytes, int):
+        raise TypeError("a file's name, key, sums or size is of another kind")
+    return file

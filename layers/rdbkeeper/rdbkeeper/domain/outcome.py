@@ -49,7 +49,9 @@ class Outcome:
 class Removals:
     """What a run's retention did so far: how many copies went and how many bytes, and which did not, and why.
 
-    `locked_until` (aware UTC) is when the first lock of those that were met ends. `waits` says why nothing may go now.
+    `locked_until` (aware UTC) is when the first lock of those that were met ends. `refused` are those that are not what
+    could be removed safely, `failed` those at which the store did not do its part, `failed_in_row` the last of these
+    that nothing else came between. `waits` says why nothing may go now.
     `settled` are the ids of the copies that this run need not look at again; `is_over` is False while it is to go on.
     """
 
@@ -62,6 +64,8 @@ class Removals:
     is_full: bool = False
     is_over: bool = False
     settled: tuple[str, ...] = ()
+    refused: int = 0
+    failed_in_row: int = 0
 
     def notes(self) -> list[str]:
         """What a run's line says of it; nothing where nothing was to go."""
@@ -71,8 +75,10 @@ class Removals:
             notes.append(f"{self.locked} retained{until}")
         if self.failed:
             notes.append(f"removing {self.failed} failed")
+        if self.refused:
+            notes.append(f"{self.refused} cannot be removed")
         if self.is_full:
-            notes.append("the next run removes more")
+            notes.append(f"the next run {'removes more' if self.removed else 'tries again'}")
         return notes + ([f"nothing removed: {self.waits}"] if self.waits else [])
 
     def as_record(self) -> dict[str, Any]:

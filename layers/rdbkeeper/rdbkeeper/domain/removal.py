@@ -33,6 +33,7 @@ class PlannedObject:
 class RemovalPlan:
     """What a removal is to take away, why, by whom, and when it was decided (aware UTC).
 
+    `by` is one who is never at work twice at once: all others leave the plan alone while that one is at work.
     `manifests` go first; there are none where `objects` are what a copy left that was never published.
     """
 

@@ -64,6 +64,11 @@ class Retention:
         return not any(vars(self).values())
 
     @property
+    def counts_by_calendar(self) -> bool:
+        """True when which copies it keeps depends on a time zone."""
+        return bool(self.keep_daily or self.keep_weekly or self.keep_monthly or self.keep_yearly)
+
+    @property
     def in_words(self) -> str:
         """What it keeps, in short: `everything`, or `7 days, the last 3, 4 weeks, 12 months`."""
         said = (_in_words(name, count) for name, count in vars(self).items() if count)

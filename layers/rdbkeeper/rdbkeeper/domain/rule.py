@@ -13,7 +13,7 @@ from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention, let_go
-from rdbkeeper.domain.vault import DEFAULT_VAULT, check_vault_name
+from rdbkeeper.domain.vault import DEFAULT_VAULT, TRIAL_PREFIX, check_vault_name
 
 PROVIDERS = ("elasticache",)
 
@@ -54,6 +54,16 @@ class Place:
             return False
         return self.path.startswith(other.path) or other.path.startswith(self.path)
 
+    def as_text(self, vault: str) -> str:
+        """The place as one writes it who keeps copies in that vault: its path, after `VAULT:` in another one."""
+        return self.path if self.vault == vault else f"{self.vault}:{self.path}"
+
+    @classmethod
+    def from_text(cls, text: str, vault: str) -> Place:
+        """The place that `as_text` wrote down; neither names of vaults nor paths hold a colon."""
+        other, colon, path = text.partition(":")
+        return cls(other, path) if colon else cls(vault, text)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -80,7 +90,7 @@ class Rule:
     state: RuleState = RuleState.CREATING
     revision: int = 1
     watched_since: datetime | None = None
-    former_places: tuple[str, ...] = ()
+    former_places: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -93,6 +103,12 @@ class Rule:
         check_instance_name(self.instance, "source.instance")
         check_vault_name(self.vault, "vault")
         check_prefix(self.prefix)
+        if self.place.path.startswith(TRIAL_PREFIX):
+            raise InvalidRequest(
+                f"Copies cannot be kept at {self.place.path[:80]!r}: probes of vaults write and remove there.",
+                field="prefix",
+                hint="Choose another prefix, such as `redis/`.",
+            )
         if self.role and not _ROLE.fullmatch(self.role):
             raise InvalidRequest(
                 f"{self.role[:80]!r} is not the name of an IAM role.",
@@ -121,6 +137,10 @@ class Rule:
         """What keeps copies at that moment; a copy stays that any of these keeps."""
         return (self.retention, *(one.retention for one in self.outgoing if one.until > now))
 
+    def counts_by_calendar(self, now: datetime) -> bool:
+        """True while what keeps its copies depends on the cycle's time zone."""
+        return any(one.counts_by_calendar for one in self.retentions_in_force(now))
+
     def as_record(self) -> dict[str, Any]:
         """The rule as plain data, the shape in which it is stored and answered."""
         return {
@@ -138,7 +158,7 @@ class Rule:
             "revision": self.revision,
             "created_at": write_moment(self.created_at),
             "watched_since": write_moment(self.watched_since or self.created_at),
-            "former_places": list(self.former_places),
+            "former_places": [place.as_text(self.vault) for place in self.former_places],
         }
 
     def in_state(self, state: RuleState) -> Rule:
@@ -172,7 +192,7 @@ class Rule:
             revision=int(record["revision"]),
             created_at=datetime.fromisoformat(record["created_at"]),
             watched_since=datetime.fromisoformat(record["watched_since"]) if "watched_since" in record else None,
-            former_places=tuple(record.get("former_places", ())),
+            former_places=tuple(Place.from_text(text, record["vault"]) for text in record.get("former_places", ())),
         )
 
 
@@ -215,11 +235,14 @@ class RuleEdit:
         if edited.is_same_wish(rule):
             return rule
         if edited.has_same_target(rule):
+            if edited.cycle.time_zone != rule.cycle.time_zone and rule.counts_by_calendar(now):
+                # The same words mean other copies in another zone: for the grace period all of them stay.
+                return replace(edited, outgoing=let_go(rule.outgoing, KEEP_EVERYTHING, now))
             if edited.retention == rule.retention:
                 return edited
             return replace(edited, outgoing=let_go(rule.outgoing, rule.retention, now))
-        former = tuple(path for path in rule.former_places if path != edited.place.path)
-        former = (*former, rule.place.path)[-MOST_FORMER_PLACES:]
+        former = tuple(place for place in rule.former_places if place not in (edited.place, rule.place))
+        former = (*former, rule.place)[-MOST_FORMER_PLACES:]
         # What lies in the new place already was not made under this retention: nothing of it goes for a while.
         return replace(
             edited,

@@ -44,6 +44,7 @@ def select(
     """
     listed = sorted(backups, key=lambda backup: (backup.taken_at is None, backup.taken_at, backup.backup_id))
     present = frozenset(entry.copy_id for entry in catalog.entries)
+    damaged = frozenset(entry.copy_id for entry in catalog.entries if entry.is_damaged)
     never_again = present | catalog.removed
     level = _expected_level(catalog)
     fresh = [
@@ -54,6 +55,7 @@ def select(
     decisions = decide([*catalog.entries, *fresh], (retention,), time_zone, now) if fresh else []
     known = _Known(
         present,
+        damaged - catalog.removed,
         catalog.removed,
         frozenset(tried),
         {decision.entry.copy_id: decision for decision in decisions if not decision.keeps},
@@ -76,9 +78,10 @@ def _expected_level(catalog: Catalog) -> Level:
 
 @dataclass(frozen=True)
 class _Known:
-    """By the copies' ids: those that are there, that people removed, that were tried in vain, and would not be kept."""
+    """What is known of copies, by their ids; `damaged` are those that are copied again once they are deleted."""
 
     present: frozenset[str]
+    damaged: frozenset[str]
     removed: frozenset[str]
     tried: frozenset[str]
     not_kept: Mapping[str, Decision]
@@ -90,7 +93,10 @@ def _decide(backup: Backup, known: _Known) -> Outcome | None:
     if backup.state is BackupState.FAILED:
         said = (Status.SKIPPED, "BackupFailedAtSource", "The provider lists this backup as failed: nothing to copy.")
         return Outcome(backup.backup_id, *said)
-    if copy_id in known.present:
+    if copy_id in known.damaged:
+        what = "The copy in the vault is damaged: delete it, and the next run copies it again."
+        said = (Status.PRESENT, "KeptDamaged", what)
+    elif copy_id in known.present:
         said = (Status.PRESENT, "AlreadyKept", "The vault holds a copy.")
     elif backup.state is BackupState.IN_PROGRESS or backup.taken_at is None:
         said = (

@@ -177,12 +177,33 @@ def hours_overdue(rule: Rule, status: RuleStatus, now: datetime) -> float:
     if rule.state is not RuleState.ACTIVE or rule.cycle.kind == "manual":
         return 0.0
     since = max(status.find_kept(rule).newest_verified_at or rule.created_at, rule.watched_since or rule.created_at)
+    return _hours_too_old(rule, since, now)
+
+
+def _hours_too_old(rule: Rule, since: datetime, now: datetime) -> float:
     age = now - since
     if age <= SOURCE_INTERVAL + OVERDUE_MARGIN:
         return 0.0  # no cycle is shorter than no time at all, so this holds for every one, and most rules end here
     cycle = rule.cycle.longest_gap(now) or timedelta()
     allowed = cycle + SOURCE_INTERVAL + OVERDUE_MARGIN
     return max(0.0, (age - allowed) / timedelta(hours=1))
+
+
+def find_reason_to_keep_all(rule: Rule, catalog: Iterable[CatalogEntry], now: datetime) -> str:
+    """Why retention must remove none of a place's copies, or "": what cannot be copied any more must not be aged out.
+
+    The copies' age alone counts: that a rule was paused, resumed, pointed elsewhere or made anew makes none younger.
+    The newest verified copy is looked at, or the newest whole one where none is verified. It may be as old as for
+    `hours_overdue`; under a manual rule, which has no cycle, as old as the source's interval and the margin.
+    """
+    whole = [entry for entry in catalog if not entry.is_damaged and entry.taken_at is not None]
+    verified = [entry for entry in whole if entry.level is Level.VERIFIED]
+    newest = max((entry.taken_at for entry in verified or whole if entry.taken_at), default=None)
+    if newest is None:
+        return "no copy is whole"
+    hours = _hours_too_old(rule, newest, now)
+    which = "the newest verified copy" if verified else "the newest copy (none is verified)"
+    return f"{which} is {hours:,.0f} hours older than it should be" if hours > 0 else ""
 
 
 def block_for_missing_instance(rule: Rule) -> Block:

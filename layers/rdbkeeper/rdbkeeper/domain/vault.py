@@ -11,17 +11,21 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
 
+from rdbkeeper.domain.endpoint import host_of, is_endpoint
 from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.moments import write_moment
 
 DEFAULT_VAULT = "default"
+TRIAL_PREFIX = "rdbkeeper-probe/"  # what is left there is removed by later probes
 SECRET_PREFIX = "rdbkeeper/"  # noqa: S105 - a name's beginning, no secret: the template lets functions read secrets of such names alone
 # Of those in "Using Amazon S3 storage classes", the ones whose objects can be read at once: a copy that has to be
 # thawed for hours first could be neither audited nor restored by its rule.
 STORAGE_CLASSES = ("STANDARD", "INTELLIGENT_TIERING", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR")
 LONGEST_LOCK_DAYS = 3650
+# A probe that is not done by then ends as if the store had not answered.
+LIGHT_PROBE_S = 60.0
+CLOSE_PROBE_S = 120.0
 MOST_TAGS = 10  # "Categorizing your storage using tags"
 LONGEST_NOTE = 500
 
@@ -60,8 +64,19 @@ class StoreSum(StrEnum):
 
 
 @dataclass(frozen=True)
+class LockState:
+    """Whether a bucket can lock, and for how many days it locks whatever is put into it."""
+
+    is_enabled: bool = False
+    default_days: int = 0
+
+
+@dataclass(frozen=True)
 class Capabilities:
-    """What a store honours, as a probe saw it. What it does not is looked at before and after instead."""
+    """What a store honours, as a probe saw it. What it does not is looked at before and after instead.
+
+    `default_lock_days` is for how long the bucket itself locks whatever is put into it; 0 where it does not.
+    """
 
     sum: StoreSum = StoreSum.CRC64NVME
     conditional_create: bool = True
@@ -71,20 +86,28 @@ class Capabilities:
     lists_uploads: bool = True
     locks: bool = False
     keeps_versions: bool = True
+    default_lock_days: int = 0
+
+    @property
+    def lock_state(self) -> LockState:
+        """How the bucket locks."""
+        return LockState(self.locks, self.default_lock_days)
 
     def as_record(self) -> dict[str, Any]:
         return {**vars(self), "sum": self.sum.value}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Capabilities:
-        return cls(**{**record, "sum": StoreSum(record["sum"])})
+        """What `as_record` wrote down, by this version or by an earlier one, which knew less."""
+        days = int(record.get("default_lock_days", 0))
+        return cls(**{**record, "sum": StoreSum(record["sum"]), "default_lock_days": days})
 
 
 @dataclass(frozen=True)
 class VaultOptions:
     """How objects are put. `lock_days` is from when a copy was published; 0 locks nothing. `tags` are sorted pairs."""
 
-    kms_key: str = ""
+    kms_key: str = field(default="", repr=False)
     storage_class: str = "STANDARD"
     lock_mode: LockMode = LockMode.GOVERNANCE
     lock_days: int = 0
@@ -127,8 +150,8 @@ class VaultBinding:
     bucket: str
     created_at: datetime
     region: str = ""
-    role: str = ""
-    external_id: str = ""
+    role: str = field(default="", repr=False)
+    external_id: str = field(default="", repr=False)
     endpoint: str = ""
     addressing: Addressing = Addressing.VIRTUAL
     secret: str = field(default="", repr=False)
@@ -173,7 +196,7 @@ class VaultBinding:
 
     def has_same_bucket(self, other: VaultBinding) -> bool:
         """True when both are the same bucket of the same store. Amazon's buckets have one name space for all."""
-        return (_host(self.endpoint), self.bucket) == (_host(other.endpoint), other.bucket)
+        return (host_of(self.endpoint), self.bucket) == (host_of(other.endpoint), other.bucket)
 
     def as_record(self) -> dict[str, Any]:
         """The vault as plain data, the shape in which it is stored and answered."""
@@ -252,6 +275,16 @@ class ProbeReport:
         )
 
 
+def find_lock_days(options: VaultOptions, seen: Capabilities | None) -> int:
+    """For how many days copies are locked: as the vault says or as its bucket does by itself, whichever is longer.
+
+    0 where the bucket was seen to lock nothing; where nothing was `seen` yet, what the vault says is believed.
+    """
+    if seen is None:
+        return options.lock_days
+    return max(options.lock_days, seen.default_lock_days) if seen.locks else 0
+
+
 def check_vault_name(name: str, field: str = "name") -> None:
     """Raise InvalidRequest unless `name` can be a vault's name."""
     if not _NAME.fullmatch(name):
@@ -268,24 +301,9 @@ def _wish(binding: VaultBinding, region: str) -> VaultBinding:
     )
 
 
-def _host(endpoint: str) -> str:
-    parts = urlsplit(endpoint)
-    return f"{parts.hostname or ''}:{parts.port or {'https': 443, 'http': 80}.get(parts.scheme, '')}"
-
-
 def _check_endpoint(endpoint: str) -> None:
-    if endpoint and not _is_address(endpoint):
+    if endpoint and not is_endpoint(endpoint):
         _refuse("endpoint", "This is not the address of a store.", "Write https://HOST or https://HOST:PORT.")
-
-
-def _is_address(endpoint: str) -> bool:
-    try:
-        parts = urlsplit(endpoint)
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:  # brackets without an address in them, or a port that is no number
-        return False
-    is_plain = not (parts.query or parts.fragment or parts.username or parts.password or parts.path.strip("/"))
-    return parts.scheme in ("https", "http") and bool(parts.hostname) and has_port and is_plain
 
 
 def _check_tags(tags: tuple[tuple[str, str], ...]) -> None:

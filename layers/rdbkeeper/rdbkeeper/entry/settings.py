@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
@@ -74,7 +74,7 @@ class StoreSettings:
     vault_bucket: str
     staging_bucket: str
     region: str = ""
-    account: str = ""
+    account: str = field(default="", repr=False)
     allows_private_endpoints: bool = False
 
     @classmethod

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -28,7 +28,7 @@ from rdbkeeper.ports import Clock, Engine, Journal, ProbeFindings, Record, Sourc
 if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
     from rdbkeeper.flows.fleet import FleetWork
     from rdbkeeper.flows.rules_context import RulesContext
-    from rdbkeeper.vaults.connection import Connections
+    from rdbkeeper.vaults.connection import Connections, MakeClient
 
 # botocore's standard mode repeats what throttling and lost connections interrupt. Time-outs times attempts stay
 # within what a leg holds in reserve. A Complete may take minutes, but S3 sends white space meanwhile to keep the
@@ -43,6 +43,11 @@ _CONFIG = Config(
     # A part's bytes are guarded by TLS and by its CRC64NVME; a SHA-256 for the signature would be the third sum over
     # them.
     s3={"payload_signing_enabled": False},
+)
+
+# A probe tells within a minute or two whether a store can be used; one that is repeated tells the same later.
+_PROBING = _CONFIG.merge(
+    Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
 )
 
 # A thousand rules meet the rates of Lambda's and CloudWatch's control planes; botocore then slows down by itself.
@@ -92,7 +97,9 @@ def patient_client(service: str) -> Any:
     return _session().client(service, config=_PATIENT)
 
 
-def s3_client(*, region: str, endpoint: str = "", addressing: str = "", credentials: Any = None) -> Any:
+def s3_client(
+    *, region: str, endpoint: str = "", addressing: str = "", credentials: Any = None, config: Config = _CONFIG
+) -> Any:
     """A client for S3 elsewhere: in another region, at another endpoint, by other credentials than this function's."""
     session = _botocore_session()
     if credentials is not None:
@@ -100,9 +107,8 @@ def s3_client(*, region: str, endpoint: str = "", addressing: str = "", credenti
         # What describes the services is read once.
         session.register_component("data_loader", _botocore_session().get_component("data_loader"))
         session._credentials = credentials  # noqa: SLF001 - botocore has no other way to give it ones that are renewed
-    config = _CONFIG
     if addressing:
-        config = _CONFIG.merge(Config(s3={**_CONFIG.s3, "addressing_style": addressing}))
+        config = config.merge(Config(s3={**_CONFIG.s3, "addressing_style": addressing}))
     return session.create_client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
 
 
@@ -146,21 +152,24 @@ class AwsAdapters:
 
     def vault(self, name: str) -> Vault:
         if name not in self._made:
-            self._made[name] = self._open_vault(name)
+            self._made[name] = self._find_and_open(name)
         return self._made[name]
 
-    def _open_vault(self, name: str) -> Vault:
-        from rdbkeeper.vaults.s3 import S3Vault
-
+    def _find_and_open(self, name: str) -> Vault:
         binding = self.vaults.find_vault(name)
         if binding is None:
             raise VaultNotFound(f"There is no vault {name}.", field="vault", hint="The action `vaults` shows them.")
         report = self.vaults.find_probe(name)
         seen = report.capabilities if report else None
+        return self.open_vault(binding, seen or (_UNSEEN_AMAZON if binding.is_amazon else _UNSEEN))
+
+    def open_vault(self, binding: VaultBinding, capabilities: Capabilities) -> Vault:
+        from rdbkeeper.vaults.s3 import S3Vault
+
         return S3Vault(
             lambda: self._connections.client(binding),
             binding.bucket,
-            capabilities=seen or (_UNSEEN_AMAZON if binding.is_amazon else _UNSEEN),
+            capabilities=capabilities,
             options=binding.options,
             owner=self._connections.owner(binding),
         )
@@ -168,16 +177,23 @@ class AwsAdapters:
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
         from rdbkeeper.vaults.probe import probe
 
-        return probe(self._connections, binding, datetime.now(UTC), closely=closely)
+        return probe(self._probing, binding, datetime.now(UTC), closely=closely)
 
     @cached_property
     def _connections(self) -> Connections:
+        return self._connect(s3_client)
+
+    @cached_property
+    def _probing(self) -> Connections:
+        return self._connect(partial(s3_client, config=_PROBING))
+
+    def _connect(self, make_client: MakeClient) -> Connections:
         from rdbkeeper.aws.secrets import read_key_pair
         from rdbkeeper.vaults.connection import Connections
 
         return Connections(
             lambda: self._client("s3"),
-            s3_client,
+            make_client,
             lambda name: read_key_pair(self._client("secretsmanager"), name),
             _botocore_session,
             region=self._settings.region,

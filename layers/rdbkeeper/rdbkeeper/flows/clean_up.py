@@ -25,15 +25,19 @@ from rdbkeeper.flows.run_context import RunContext, chain_tag, rule_tag
 
 # What is younger may be another execution's that is at work: none lasts longer than the template's ExecutionTimeout.
 LEFT_OVER_AFTER = timedelta(hours=24)
-# Each takes some calls; what is left over is cleaned up on the next day.
-MOST_FRAGMENTS = 20
+# Data without a manifest are either a fragment or a copy whose manifest somebody took away by mistake. Fragments are
+# few, and found within days; whatever else it may be stays.
+FRAGMENTS_GO_UNTIL = timedelta(days=30)
+MOST_FRAGMENTS = 3
+# Of a rule's history, the newest; all in one read.
+MOST_PAST_RUNS = 20
 
 
 @dataclass(frozen=True)
 class PastRuns:
-    """What a run needs to know of the one before it."""
+    """What a run needs to know of those before it."""
 
-    failed: frozenset[str] = frozenset()  # the ids of the copies that it could not make
+    failed: frozenset[str] = frozenset()  # the ids of the copies that could not be made when they were last tried
     is_first_of_day: bool = True
 
     @classmethod
@@ -42,7 +46,12 @@ class PastRuns:
         before = next((report for report in runs if report.run != this_run), None)
         if before is None:
             return cls()
-        failed = frozenset(outcome.copy_id for outcome in before.outcomes if outcome.status is Status.FAILED)
+        # In a chain each run may have had room for one backup only, so the last one's failures are not all there are.
+        last_tried: dict[str, Status] = {}
+        for outcome in (outcome for report in runs if report.run != this_run for outcome in report.outcomes):
+            if outcome.status in (Status.COPIED, Status.FAILED):
+                last_tried.setdefault(outcome.copy_id, outcome.status)
+        failed = frozenset(copy_id for copy_id, status in last_tried.items() if status is Status.FAILED)
         return cls(failed, before.started_at.date() < now.date())
 
 
@@ -92,16 +101,37 @@ class CleanUp:
         known = {entry.copy_id for entry in catalog.entries} | {*catalog.unfinished_removals, *wanted}
         copy_ids = [folder.removeprefix(path).rstrip("/") for folder in self.context.vault(rule).folders(path)]
         orphans = [copy_id for copy_id in copy_ids if copy_id not in known and find_taken_at(copy_id) is not None]
-        for copy_id in orphans[:MOST_FRAGMENTS]:
-            self.context.renew_lease()
-            self._remove_fragment(rule, copy_id)
-
-    def _remove_fragment(self, rule: Rule, copy_id: str) -> None:
-        context, path = self.context, rule.place.path
-        found = context.vault(rule).find_objects(f"{path}{copy_id}/")
-        oldest_to_stay = context.clock.now() - LEFT_OVER_AFTER
-        if not _are_ours(path, found) or any(one.written_at > oldest_to_stay for one in found):
+        # A place without a single manifest has lost them, as a rule; a run that breaks leaves a fragment or two.
+        if len(orphans) > MOST_FRAGMENTS or (orphans and not catalog.entries):
+            self._tell_of_data(path, orphans)
             return
+        too_old = []
+        for copy_id in orphans:
+            self.context.renew_lease()
+            found = self.context.vault(rule).find_objects(f"{path}{copy_id}/")
+            now = self.context.clock.now()
+            oldest_to_stay = now - LEFT_OVER_AFTER
+            if not _are_ours(path, found) or any(one.written_at > oldest_to_stay for one in found):
+                continue
+            if any(one.written_at <= now - FRAGMENTS_GO_UNTIL for one in found):
+                too_old.append(copy_id)
+                continue
+            self._remove_fragment(rule, copy_id, found)
+        if too_old:
+            self._tell_of_data(path, too_old)
+
+    def _tell_of_data(self, path: str, copy_ids: Sequence[str]) -> None:
+        count = f"{len(copy_ids)} folders" if len(copy_ids) > 1 else "1 folder"
+        self.context.journal.warning(
+            "DataWithoutManifest",
+            f"Data without a manifest lie in {count} of {path}, such as {path}{copy_ids[0]}/; they stay. "
+            "Hint: if somebody removed manifests, bring them back from the bucket's versions; otherwise remove the "
+            "data by hand.",
+            folders=len(copy_ids),
+        )
+
+    def _remove_fragment(self, rule: Rule, copy_id: str, found: Sequence[FoundObject]) -> None:
+        context, path = self.context, rule.place.path
         context.check_still_wanted(rule)
         outcome = remove_fragment(
             context.vault(rule),

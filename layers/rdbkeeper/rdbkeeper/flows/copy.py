@@ -191,8 +191,8 @@ class CopySteps:
     def complete(self, rule: Rule, export: Export, transfer: Transfer) -> Record:
         """Complete all uploads into a store that keeps no sums; the record says what to read back."""
         self.context.renew_lease()
-        self.context.check_still_wanted(rule)
         ticket = export.ticket
+        self.context.check_still_wanted(rule)
         check_all_shards(export.backup, transfer)
         completed = complete_to_read_back(transfer, self.context.vault(rule), self.context.log(ticket))
         self.context.runs.forget_uploads(rule.name, _uploads(transfer))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from uuid import uuid4
 
 from rdbkeeper import __version__
 from rdbkeeper.domain.catalog import Catalog, CatalogEntry, Level, Mark, manifest_key, mark_key
@@ -34,7 +35,8 @@ from rdbkeeper.ports import Lock, Record, Vault
 # A removal writes its plan a second or so before its first object goes.
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 MADE_BY = f"rdbkeeper {__version__}"
-BY_A_PERSON = "a person"
+REASON = "a person asked for it"
+REASON_DAMAGED = "a person asked for it, as it is damaged"
 
 Refusal = RequestError | ManifestUnreadable
 
@@ -82,6 +84,7 @@ class MarkCopies:
     def delete(self, where: RulePlace | VaultPlace, copy_id: str, confirm: str, note: str) -> Record:
         """Remove a copy for good: its backup is not fetched again. One that a person removed answers as it did then.
 
+        A damaged one makes room: no word is left that it was removed, so its backup is copied again where it still is.
         Raises NotConfirmed, CopyNotFound, CopyHeld, CopyLocked; RuleBusy while somebody else is removing it;
         ManifestUnreadable when it is not known what belongs to the copy.
         """
@@ -94,19 +97,36 @@ class MarkCopies:
         place = get_place(self.context, where)
         catalog = place.vault.catalog(place.path)
         entry = catalog.find(copy_id)
-        if entry is None and copy_id not in catalog.removed:
+        is_known = copy_id in catalog.removed
+        comes_back = not is_known and self._is_damaged(place, catalog, copy_id)
+        if entry is None and not is_known and not comes_back:
             self._get_entry(place, catalog, copy_id)
         refusal = self._find_refusal(place, entry) if entry else None
-        if refusal is not None and copy_id not in catalog.removed:
+        if refusal is not None and not is_known:
             raise refusal
         was_last = entry is not None and is_last_verified(entry, catalog.entries)
         said = {**self._say(copy_id, note), "was_last_verified": was_last}
+        is_others = comes_back
         if refusal is None:
-            _create(place.vault, mark_key(place.path, Mark.REMOVED, copy_id), said)
-            refusal = _find_refusal_in(self._remove(place, entry or CatalogEntry(copy_id, Level.UNCHECKED)))
-        if refusal is not None and not self._was_removed_all_the_same(place, copy_id, said):
+            is_new = not comes_back and _create(place.vault, mark_key(place.path, Mark.REMOVED, copy_id), said)
+            reason = REASON_DAMAGED if comes_back else REASON
+            refusal = _find_refusal_in(self._remove(place, entry or CatalogEntry(copy_id, Level.UNCHECKED), reason))
+            # Who is at it now may be the person whose word it is, and who still needs it.
+            is_others = comes_back or (isinstance(refusal, RuleBusy) and not is_new)
+        if refusal is not None and not self._was_removed_all_the_same(place, copy_id, None if is_others else said):
             raise refusal
-        return self._tell_removed(place, copy_id, said)
+        return self._tell_removed(place, copy_id, said, comes_back=comes_back)
+
+    def _is_damaged(self, place: OpenPlace, catalog: Catalog, copy_id: str) -> bool:
+        """Whether the copy is marked so, or was when its removal was begun which has been cut off since."""
+        entry = catalog.find(copy_id)
+        if entry is not None or copy_id not in catalog.unfinished_removals:
+            return entry is not None and entry.is_damaged
+        try:
+            plan = find_plan(place.vault, place.path, copy_id)
+        except (ManifestUnreadable, VaultRefused):  # no plan of ours, or finished between two looks
+            return False
+        return plan is not None and plan.reason == REASON_DAMAGED
 
     def _find_refusal(self, place: OpenPlace, entry: CatalogEntry) -> Refusal | None:
         """What is known beforehand to forbid a removal; everything that does is asked here and told by these errors."""
@@ -117,62 +137,71 @@ class MarkCopies:
             return _locked(entry.copy_id, _until(lock))
         return None
 
-    def _remove(self, place: OpenPlace, entry: CatalogEntry) -> RemovalOutcome:
+    def _remove(self, place: OpenPlace, entry: CatalogEntry, reason: str) -> RemovalOutcome:
         """Remove what the copy has; a removal of somebody else's is given a moment to end."""
+        # Each request is one of its own, the same sent again as well: two may be at work at once.
+        by = f"a person (request {uuid4().hex})"
         pauses = iter(PAUSES_S)
         while True:
             try:
-                outcome = self._try_to_remove(place, entry)
+                outcome = self._try_to_remove(place, entry, reason, by)
             except VaultRefused:
                 # Somebody else's removal took the manifest between two looks; what is left of it is looked for again.
                 if _is_there(place, entry.copy_id):
                     raise
-                outcome = self._try_to_remove(place, entry)
+                outcome = self._try_to_remove(place, entry, reason, by)
             pause_s = next(pauses, None) if outcome.end is RemovalEnd.UNDER_WAY else None
             if pause_s is None:
                 return outcome
             self.context.pause(pause_s)
 
-    def _try_to_remove(self, place: OpenPlace, entry: CatalogEntry) -> RemovalOutcome:
+    def _try_to_remove(self, place: OpenPlace, entry: CatalogEntry, reason: str, by: str) -> RemovalOutcome:
         return remove_copy(
             place.vault,
             place.path,
             entry,
-            reason="a person asked for it",
-            by=BY_A_PERSON,
+            reason=reason,
+            by=by,
             clock=self.context.clock,
             journal=self.context.journal,
         )
 
-    def _was_removed_all_the_same(self, place: OpenPlace, copy_id: str, said: Record) -> bool:
+    def _was_removed_all_the_same(self, place: OpenPlace, copy_id: str, said: Record | None) -> bool:
         """Take the word back that the copy is removed; False when it is there, as it should be after a refusal.
 
-        Looked at afterwards: somebody else may have removed it at the same moment, and then the word stands.
+        `said` is the word, None where it is not ours to take back. Looked at afterwards: somebody else may have removed
+        it at the same moment, and then the word stands.
         """
         key = mark_key(place.path, Mark.REMOVED, copy_id)
-        _take_away(place.vault, key)
+        if said is not None:
+            _take_away(place.vault, key)
         if _is_there(place, copy_id):
             return False
-        _create(place.vault, key, said)
+        if said is not None:
+            _create(place.vault, key, said)
         return True
 
-    def _tell_removed(self, place: OpenPlace, copy_id: str, said: Record) -> Record:
+    def _tell_removed(self, place: OpenPlace, copy_id: str, said: Record, *, comes_back: bool) -> Record:
         """The answer, as the mark tells it. It is put again: somebody who was refused may have taken it away."""
         key = mark_key(place.path, Mark.REMOVED, copy_id)
-        told = said if _create(place.vault, key, said) else find_mark(place.vault, key) or said
+        is_told = not comes_back and not _create(place.vault, key, said)
+        told = (find_mark(place.vault, key) if is_told else None) or said
         if place.rule:
             self.context.runs.forget_checks(place.rule, [copy_id])
         self.context.journal.info(
             "CopyDeleted", f"The copy {copy_id} is removed, as a person asked for it.", copy_id=copy_id, path=place.path
         )
         was_last = told.get("was_last_verified") is True
+        notes = ["It was the last verified copy of its place."] if was_last else []
+        if comes_back:
+            notes.append("It was damaged: the next run copies its backup again if the source still has it.")
         return {
             "copy_id": copy_id,
             "removed": True,
             "removed_at": told.get("at"),
             "note": told.get("note", ""),
             "was_last_verified": was_last,
-            "notes": ["It was the last verified copy of its place."] if was_last else [],
+            "notes": notes,
         }
 
     def _is_being_removed(self, place: OpenPlace, copy_id: str) -> bool:

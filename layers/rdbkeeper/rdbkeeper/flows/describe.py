@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 
 from rdbkeeper.domain.moments import write_moment
+from rdbkeeper.domain.retention import Retention
 from rdbkeeper.domain.retention_plan import lock_notes
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import RuleStatus, show
-from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.domain.vault import ProbeReport, VaultBinding, find_lock_days
 from rdbkeeper.ports import Record
 
 FIRE_TIMES_SHOWN = 5
 
 
-def describe_rule(rule: Rule, status: RuleStatus, now: datetime, vault: VaultBinding | None) -> Record:
-    """One rule with all that there is to say about it; `vault` is the one that it names, None where there is none."""
-    lock_days = vault.options.lock_days if vault else 0
-    notes = [
-        *rule.cycle.notes(),
-        *_place_notes(rule),
-        *_outgoing_notes(rule, now),
-        *lock_notes(rule.retention, lock_days),
-    ]
+def describe_rule(rule: Rule, status: RuleStatus, now: datetime, about_locks: Sequence[str]) -> Record:
+    """One rule with all that there is to say about it; `about_locks` is what its vault's locks mean to it."""
+    notes = [*rule.cycle.notes(), *_place_notes(rule), *_outgoing_notes(rule, now), *about_locks]
     return {**_describe(rule, status, now, FIRE_TIMES_SHOWN), "notes": notes}
+
+
+def describe_locks(retention: Retention, vault: VaultBinding | None, probe: ProbeReport | None) -> list[str]:
+    """What a vault's locks mean to a rule of that retention; `vault` is None where there is none of that name."""
+    if vault is None:
+        return []
+    seen = probe.capabilities if probe else None
+    if vault.options.lock_days and seen is not None and not seen.locks:
+        days = vault.options.lock_days
+        return [f"The vault {vault.name} is to lock copies for {days} days; its bucket cannot lock: nothing is locked."]
+    return lock_notes(retention, find_lock_days(vault.options, seen))
+
+
+def describe_locks_of_rules(vault: VaultBinding, probe: ProbeReport | None, rules: Sequence[Rule]) -> list[str]:
+    """What a vault's locks mean to each of the rules that use it; that it cannot lock at all its probe has told."""
+    days = find_lock_days(vault.options, probe.capabilities if probe else None)
+    using = [rule for rule in rules if rule.vault == vault.name]
+    return [f"{rule.name}: {note}" for rule in using for note in lock_notes(rule.retention, days)]
 
 
 def summarize_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
@@ -49,7 +63,7 @@ def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) ->
 def _place_notes(rule: Rule) -> list[str]:
     if not rule.former_places:
         return []
-    places = ", ".join(rule.former_places)
+    places = ", ".join(place.as_text(rule.vault) for place in rule.former_places)
     return [
         f"From the next run on, copies go to {rule.place.path}.",
         f"Those made before stay at {places}, where this rule no longer looks, until a person removes them.",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 from rdbkeeper.domain.claim import Claim, make_claim
@@ -26,7 +27,7 @@ from rdbkeeper.domain.fleet.changes import (
 from rdbkeeper.domain.fleet.parts import Fleet, ScheduleSent
 from rdbkeeper.domain.fleet.plan import Registry, plan
 from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
-from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.rule import Place, Rule, RuleState
 from rdbkeeper.domain.status import Block, find_vault_block
 from rdbkeeper.flows.claims import check_place_is_unclaimed, claim_place, release_place
 from rdbkeeper.flows.uploads import give_up_uploads
@@ -107,10 +108,10 @@ class FleetWork:
         try:
             vault = self.adapters.vault(rule.vault)
         except RdbkeeperError as error:
-            self._warn_of_claim(rule, error)
+            self._warn_of_claim(rule, rule.place, error)
             return
         give_up_uploads(rule, uploads, vault, self.runs, self.journal)
-        self.release_place(rule)
+        self._release_place(rule)
 
     def _count_going(self, rule_name: str) -> int:
         try:
@@ -154,29 +155,58 @@ class FleetWork:
         )
 
     def check_place_is_unclaimed(self, rule: Rule) -> None:
-        """Raise PlaceTaken when another stack's claim is on a rule's place."""
-        check_place_is_unclaimed(self.adapters.vault(rule.vault), rule.place.path, self._claim_of(rule))
+        """Raise PlaceTaken when another stack's claim is on a rule's place, or that of a rule that is there."""
+        vault, path = self.adapters.vault(rule.vault), rule.place.path
+        check_place_is_unclaimed(vault, path, self._claim_of(rule), partial(self._has_left, rule.place))
 
     def claim_place(self, rule: Rule, *, take_over: bool = False) -> bool:
-        """Put a rule's claim on its place; False when it was there. Raises PlaceTaken for another stack's."""
-        vault = self.adapters.vault(rule.vault)
-        if not claim_place(vault, rule.place.path, self._claim_of(rule), take_over=take_over):
+        """Put a rule's claim on its place; False when it was there. Raises PlaceTaken as `claims.claim_place` does."""
+        vault, path = self.adapters.vault(rule.vault), rule.place.path
+        has_left = partial(self._has_left, rule.place)
+        if not claim_place(vault, path, self._claim_of(rule), take_over=take_over, has_left=has_left):
             return False
         there = self.rules.find_rule(rule.name)
         if there is None or there.state is RuleState.DELETING or there.place != rule.place:
-            self.release_place(rule)  # deleted or moved meanwhile, by somebody who found no claim to take off
+            self.leave_place(rule, rule.place)  # deleted or moved meanwhile, by somebody who found no claim to take off
             return False
         return True
 
-    def release_place(self, rule: Rule, path: str = "") -> None:
-        """Take a rule's claim off its place, or off another one in its vault; one that cannot be taken off is told."""
-        try:
-            release_place(self.adapters.vault(rule.vault), path or rule.place.path, self._claim_of(rule))
-        except RdbkeeperError as error:
-            self._warn_of_claim(rule, error)
+    def _has_left(self, place: Place, rule_name: str) -> bool:
+        """True unless a rule of that name keeps copies at that place, whatever it calls the vault."""
+        rule = self.rules.find_rule(rule_name)
+        return rule is None or not self._may_be_one(rule.place, place)
 
-    def _warn_of_claim(self, rule: Rule, error: RdbkeeperError) -> None:
-        message = f"The claim of {rule.name} on {rule.place.path!r} of vault {rule.vault} stays for now: {error}"
+    def _may_be_one(self, place: Place, other: Place) -> bool:
+        """True unless they are surely two: one bucket may be bound by two names, or spellings of its endpoint."""
+        if place.path != other.path or place.vault == other.vault:
+            return place == other
+        first, second = self.vaults.find_vault(place.vault), self.vaults.find_vault(other.vault)
+        return first is not None and second is not None and first.bucket == second.bucket
+
+    def release_former_places(self, rule: Rule, vaults: Collection[str] | None = None) -> None:
+        """Take a rule's claims off the places it has left; off those in some vaults alone, where these are given."""
+        for place in rule.former_places:
+            if vaults is None or place.vault in vaults:
+                self.leave_place(rule, place)
+
+    def leave_place(self, rule: Rule, place: Place) -> None:
+        """Take a rule's claim off a place, unless the rule keeps its copies there by now; tells what it cannot."""
+        try:
+            there = self.rules.find_rule(rule.name)
+            is_left = there is None or there.state is RuleState.DELETING or not self._may_be_one(there.place, place)
+            if is_left:
+                release_place(self.adapters.vault(place.vault), place.path, self._claim_of(rule))
+        except RdbkeeperError as error:
+            self._warn_of_claim(rule, place, error)
+
+    def _release_place(self, rule: Rule) -> None:
+        try:
+            release_place(self.adapters.vault(rule.vault), rule.place.path, self._claim_of(rule))
+        except RdbkeeperError as error:
+            self._warn_of_claim(rule, rule.place, error)
+
+    def _warn_of_claim(self, rule: Rule, place: Place, error: RdbkeeperError) -> None:
+        message = f"The claim of {rule.name} on {place.path!r} of vault {place.vault} stays for now: {error}"
         self.journal.bind(rule=rule.name).warning("ClaimLeft", message, reason=error.code)
 
     def _claim_of(self, rule: Rule) -> Claim:

@@ -39,15 +39,18 @@ def foresee_retention(rule: Rule, entries: Sequence[CatalogEntry], now: datetime
 def foresee_narrowing(rule: Rule, entries: Sequence[CatalogEntry], now: datetime) -> Record:
     """What of these copies goes when the retentions that the rule had before are over, and from when on.
 
-    The moment is the first at which one goes; the copies are those that are gone at the last.
+    The moment is the first at which one goes; the copies are those that are gone at the last. Those that will have come
+    by then are reckoned with, and not named: nobody has them yet.
     """
+    there_now = {entry.copy_id for entry in entries}
     interval = find_copy_interval(rule.cycle, now)
     removes_from: datetime | None = None
     decisions: list[Decision] = []
     moments = sorted({one.until for one in rule.outgoing if one.until > now})
     for moment in moments:
         there = [*entries, *expect_copies(now, moment, interval)]
-        decisions = decide(there, rule.retentions_in_force(moment), rule.cycle.time_zone, moment)
+        foreseen = decide(there, rule.retentions_in_force(moment), rule.cycle.time_zone, moment)
+        decisions = [decision for decision in foreseen if decision.entry.copy_id in there_now]
         if removes_from is None and not all(one.keeps for one in decisions):
             removes_from = moment
     return {"removes_from": write_moment(removes_from or max(moments)), **_removals("will_remove", decisions)}

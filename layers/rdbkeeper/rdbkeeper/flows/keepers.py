@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rdbkeeper.domain.audit import Damage, Fault, Finding
+from rdbkeeper.domain.audit import Damage, Fault, Finding, find_manifest_fault
 from rdbkeeper.domain.catalog import CatalogEntry, Level, Mark, manifest_key, mark_key
-from rdbkeeper.domain.copy import Manifest, data_prefix
+from rdbkeeper.domain.copy import Manifest, data_key, data_prefix
 from rdbkeeper.domain.errors import ManifestUnreadable, ObjectExists
 from rdbkeeper.flows.run_context import RunContext
 from rdbkeeper.ports import Vault
@@ -26,7 +26,7 @@ def find_keepers(entries: Sequence[CatalogEntry]) -> list[CatalogEntry]:
 
 
 def find_absence(vault: Vault, path: str, entry: CatalogEntry) -> Finding | None:
-    """What of a copy is not there; None when its manifest and all its files are, in their lengths."""
+    """What of a copy is not there; None when its manifest is one, and all its files are there in their lengths."""
     key = manifest_key(path, entry.copy_id, entry.level)
     if vault.find_object(key) is None:
         return Finding(Fault.MANIFEST, "", "Its manifest is gone.")
@@ -34,12 +34,17 @@ def find_absence(vault: Vault, path: str, entry: CatalogEntry) -> Finding | None
         manifest = Manifest.from_json(vault.read_object(key), key)
     except ManifestUnreadable as error:
         return Finding(Fault.MANIFEST, "", error.message)
+    fault = find_manifest_fault(manifest, entry.copy_id)
+    if fault is not None:
+        return fault
     sizes = {found.key: found.size_bytes for found in vault.find_objects(data_prefix(path, entry.copy_id))}
     for file in manifest.files:
-        if file.key not in sizes:
-            return Finding(Fault.MISSING_FILE, file.name, f"{file.key} is gone.")
-        if sizes[file.key] != file.size_bytes:
-            detail = f"{file.key} has {sizes[file.key]:,} bytes in place of {file.size_bytes:,}."
+        # As an audit does: copies that were brought here from another place name the keys that they had there.
+        key = data_key(path, entry.copy_id, file.name)
+        if key not in sizes:
+            return Finding(Fault.MISSING_FILE, file.name, f"{key} is gone.")
+        if sizes[key] != file.size_bytes:
+            detail = f"{key} has {sizes[key]:,} bytes in place of {file.size_bytes:,}."
             return Finding(Fault.WRONG_LENGTH, file.name, detail)
     return None
 

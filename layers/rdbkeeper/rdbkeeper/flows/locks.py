@@ -16,8 +16,10 @@ from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.ports import Clock, Journal, Vault
 
+# From the second run after it was published on; a rule of long cycles has that one later than others.
 LOOKED_AT_FOR = timedelta(days=3)
-MOST_LOOKED_AT = 20
+MOST_MENDED = 20
+MOST_FAILED = 20
 # A manifest's own moment is a little before the one at which the store has written it.
 _SLACK = timedelta(hours=1)
 
@@ -43,28 +45,51 @@ def lock_copy(rule: Rule, vault: Vault, manifest: Manifest, published_at: dateti
 def lock_what_is_not(
     rule: Rule, vault: Vault, entries: Sequence[CatalogEntry], clock: Clock, journal: Journal
 ) -> list[str]:
-    """Lock the copies of the last days that an earlier run could not lock; returns their ids."""
+    """Lock the copies of the last days that an earlier run could not lock, the oldest first; returns their ids.
+
+    Only so many in one run; how many are left for the next ones is logged.
+    """
     if not _locks(vault):
         return []
-    since = clock.now() - LOOKED_AT_FOR
+    now = clock.now()
+    since = now - LOOKED_AT_FOR - (rule.cycle.longest_gap(now) or timedelta())
     recent = [(one.published_at, one) for one in entries if one.published_at is not None and one.published_at > since]
-    recent = sorted(recent, key=lambda pair: pair[0], reverse=True)[:MOST_LOOKED_AT]
-    return [one.copy_id for at, one in recent if not one.is_damaged and _lock_if_not(rule, vault, one, at, journal)]
+    mended: list[str] = []
+    failed = left = 0
+    for published_at, entry in sorted(recent, key=lambda pair: (pair[0], pair[1].copy_id)):
+        if entry.is_damaged or failed >= MOST_FAILED:
+            continue
+        try:
+            if _is_locked(rule, vault, entry, published_at):
+                continue
+            if len(mended) >= MOST_MENDED:
+                left += 1
+                continue
+            is_mended = _lock(rule, vault, entry, published_at, journal)
+        except RdbkeeperError as error:
+            _tell_missing(journal, entry.copy_id, error)
+            is_mended = False
+        mended += [entry.copy_id] if is_mended else []
+        failed += not is_mended
+    if left:
+        message = f"{left} more copies are not locked as long as their vault says; the next runs go on with the oldest."
+        journal.warning("LockMissing", message, left=left)
+    return mended
 
 
-def _lock_if_not(rule: Rule, vault: Vault, entry: CatalogEntry, published_at: datetime, journal: Journal) -> bool:
+def _is_locked(rule: Rule, vault: Vault, entry: CatalogEntry, published_at: datetime) -> bool:
+    """True also for a copy that has been removed meanwhile: there is nothing to lock."""
     key = manifest_key(rule.place.path, entry.copy_id, entry.level)
-    try:
-        lock = vault.find_lock(key)
-        until = lock.until if lock is not None else None
-        if until is not None and until >= published_at + timedelta(days=vault.lock_days) - _SLACK:
-            return False
-        if vault.find_object(key) is None:
-            return False
-        manifest = Manifest.from_json(vault.read_object(key), key)
-    except RdbkeeperError as error:
-        _tell_missing(journal, entry.copy_id, error)
-        return False
+    lock = vault.find_lock(key)
+    until = lock.until if lock is not None else None
+    if until is not None and until >= published_at + timedelta(days=vault.lock_days) - _SLACK:
+        return True
+    return vault.find_object(key) is None
+
+
+def _lock(rule: Rule, vault: Vault, entry: CatalogEntry, published_at: datetime, journal: Journal) -> bool:
+    key = manifest_key(rule.place.path, entry.copy_id, entry.level)
+    manifest = Manifest.from_json(vault.read_object(key), key)
     if not lock_copy(rule, vault, manifest, published_at, journal):
         return False
     journal.info("LockMended", f"The copy {entry.copy_id} was not locked as long as its vault says; it is now.")

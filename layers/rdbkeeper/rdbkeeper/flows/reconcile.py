@@ -201,7 +201,8 @@ class Reconcile:
 
     def _look_after_vaults(self, rules: Sequence[Rule], *, closely: bool) -> list[RuleResult]:
         """Probe the vaults, and keep the claims in those that were seen closely or are back."""
-        probed = ProbeVaults(self.work, self._is_time_left).probe_all(closely=closely)
+        probes = ProbeVaults(self.work, lambda: self.seconds_left() - RESERVE_S)
+        probed = probes.probe_all(closely=closely)
         due = {vault.name for vault in probed if vault.is_due}
         return [*(vault.result for vault in probed), *KeepClaims(self.work, self._is_time_left).keep(rules, due)]
 

@@ -162,8 +162,7 @@ class RegisterRules:
         if edited is rule and rule.revision in (revision, revision + 1):
             # It says so already, perhaps by this very request.
             self._claim(rule, take_over=take_over)
-            for path in rule.former_places:
-                context.fleet.release_place(rule, path)
+            context.fleet.release_former_places(rule)
             return {**self._answer(rule, context.fleet.follow(name)), **self._foresee_narrowing(rule)}
         if rule.revision != revision:
             raise stale(rule, revision)
@@ -226,7 +225,7 @@ class RegisterRules:
         if not after.has_same_target(before) or after.role != before.role:
             self.context.rules.record_block(after.name, None)  # what blocked it was said of the rule as it was
         if after.place != before.place:
-            self.context.fleet.release_place(before)
+            self.context.fleet.leave_place(before, before.place)
             self._note_vault(after)
         self._log(after, code, message)
         return self._answer(after, made)
@@ -256,7 +255,7 @@ class RegisterRules:
         try:
             self._put(after, replace(before, revision=after.revision + 1))
             if after.place != before.place:
-                self.context.fleet.release_place(after)
+                self.context.fleet.leave_place(after, after.place)
             self.context.fleet.follow(before.name)
         except RdbkeeperError as second:
             self._warn(
@@ -320,8 +319,7 @@ class RegisterRules:
 
     def _answer(self, rule: Rule, made: Record) -> Record:
         status = self.context.rules.find_status(rule.name)
-        vault = self.context.vaults.find_vault(rule.vault)
-        told = describe_rule(rule, status, self.context.clock.now(), vault)
+        told = describe_rule(rule, status, self.context.clock.now(), self.context.find_lock_notes(rule))
         if status.block is not None and status.block.code in VAULT_BLOCKS:
             told["notes"].append("It claims its place and goes on by itself once its vault is available again.")
         return {"rule": told, "made": made}

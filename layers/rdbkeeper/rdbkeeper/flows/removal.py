@@ -2,7 +2,8 @@
 
 The manifest is read, then the locks; a plan is written that names every object by key and tag; then it is looked once
 more for a hold; then the manifest goes, then the data, then the plan. A hold writes its mark first and looks for a plan
-afterwards, so one of the two always sees the other.
+afterwards, so one of the two always sees the other. For that a plan is one remover's alone, is as young as the removal,
+and is taken away by nobody else while that one may be at work.
 
 A plan that was not finished is finished where the manifest is gone, and dropped where it is still there.
 """
@@ -10,6 +11,7 @@ A plan that was not finished is finished where the manifest is gone, and dropped
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -20,6 +22,7 @@ from rdbkeeper.domain.removal import PlannedObject, RemovalEnd, RemovalOutcome, 
 from rdbkeeper.ports import Clock, Journal, Lock, Vault
 
 MOST_FINISHED_AT_ONCE = 200
+MOST_PLANS_TAKEN_OVER = 3
 
 
 def remove_copy(
@@ -35,8 +38,9 @@ def remove_copy(
 ) -> RemovalOutcome:
     """Remove a copy whole, or not at all: a held, locked or unreadable one stays, and the outcome says why.
 
-    `by` names who removes, and the same one repeating it goes on where it was cut off; another's removal that was begun
-    less than a quarter of an hour ago is left to that one. `is_needed` is asked last of all: True keeps the copy.
+    `by` names one who is never at work twice at once, and who goes on where it was cut off; another's removal that was
+    begun less than a quarter of an hour ago is left to that one. `is_needed` is asked shortly before the manifest goes:
+    True keeps the copy.
     Raises VaultError when the vault does not do its part: then the plan stays, for a repeat or for `finish_removals`.
     """
     copy_id = entry.copy_id
@@ -77,11 +81,11 @@ def _plan_removal(
 
 def _take_manifests(vault: Vault, path: str, plan: RemovalPlan, is_needed: Callable[[], bool]) -> RemovalOutcome | None:
     """Look a last time whether the copy must stay, then remove its manifests; None when they are gone."""
+    stopped = RemovalOutcome(plan.copy_id, RemovalEnd.NEEDED) if is_needed() else None
+    # The hold is the last to be looked for: nothing that takes its time may come in between.
     if vault.find_object(mark_key(path, Mark.HOLD, plan.copy_id)) is not None:
         stopped = RemovalOutcome(plan.copy_id, RemovalEnd.HELD)
-    elif is_needed():
-        stopped = RemovalOutcome(plan.copy_id, RemovalEnd.NEEDED)
-    else:
+    elif stopped is None:
         try:
             for manifest in plan.manifests:
                 vault.remove_object(manifest.key, manifest.etag)
@@ -89,7 +93,7 @@ def _take_manifests(vault: Vault, path: str, plan: RemovalPlan, is_needed: Calla
             stopped = RemovalOutcome(plan.copy_id, RemovalEnd.REFUSED, detail=str(error))
         else:
             return None
-    _drop_plan(vault, path, plan.copy_id)
+    _drop_plan(vault, path, plan)
     return stopped
 
 
@@ -112,7 +116,7 @@ def remove_fragment(
     if plan.by != by:
         return RemovalOutcome(copy_id, RemovalEnd.UNDER_WAY)
     if _find_manifests(vault, path, copy_id):
-        _drop_plan(vault, path, copy_id)
+        _drop_plan(vault, path, plan)
         return RemovalOutcome(copy_id, RemovalEnd.REFUSED, detail="It has been published meanwhile.")
     return _remove_objects(vault, path, plan, journal)
 
@@ -166,7 +170,7 @@ def _finish(vault: Vault, path: str, copy_id: str, clock: Clock, journal: Journa
     if _find_manifests(vault, path, copy_id):
         # While its writer may be at work a hold must find the plan, or it would take itself to have been in time.
         if not plan.is_at_work(clock.now()):
-            _drop_plan(vault, path, copy_id)
+            _drop_plan(vault, path, plan)
             journal.warning(
                 "RemovalDropped", f"Removing {copy_id} was begun and cut off before anything was removed; it stays."
             )
@@ -229,33 +233,40 @@ def _find_damage(vault: Vault, path: str, entry: CatalogEntry) -> list[FoundObje
 
 
 def _write_plan(vault: Vault, path: str, plan: RemovalPlan) -> RemovalPlan:
-    """Put the plan down; returns the one that counts: ours, or that of a removal which another one has begun."""
+    """Put the plan down; returns the one that counts: ours, or that of a removal which another one has begun.
+
+    One that is taken over is written anew: by its old time a hold would think that nobody is at work on it.
+    """
     key = mark_key(path, Mark.REMOVAL, plan.copy_id)
-    try:
-        vault.create_object(key, plan.to_json(), "application/json")
-    except ObjectExists:
-        there = find_plan(vault, path, plan.copy_id)
+    for _ in range(MOST_PLANS_TAKEN_OVER):
+        try:
+            vault.create_object(key, plan.to_json(), "application/json")
+        except ObjectExists:
+            there = find_plan(vault, path, plan.copy_id)
+        else:
+            return plan
         if there is not None and there.by != plan.by and there.is_at_work(plan.at):
             return there
-        if there is not None and (there.manifests, there.objects) == (plan.manifests, plan.objects):
-            return replace(there, by=plan.by)
-        # What was planned is not what lies there any more.
-        _drop_plan(vault, path, plan.copy_id)
-        vault.create_object(key, plan.to_json(), "application/json")
-    return plan
+        if there is not None:
+            _drop_plan(vault, path, there)
+    return replace(plan, by="others, one after the other")
 
 
-def _drop_plan(vault: Vault, path: str, copy_id: str) -> None:
-    key = mark_key(path, Mark.REMOVAL, copy_id)
+def _drop_plan(vault: Vault, path: str, plan: RemovalPlan) -> None:
+    """Take away that very plan; one that somebody else has put in its place stays."""
+    key = mark_key(path, Mark.REMOVAL, plan.copy_id)
     found = vault.find_object(key)
-    if found is not None:
+    there = find_plan(vault, path, plan.copy_id) if found is not None else None
+    if found is None or there is None or there.to_json() != plan.to_json():
+        return
+    with suppress(StoreMismatch):
         vault.remove_object(key, found.etag)
 
 
 def _remove_objects(vault: Vault, path: str, plan: RemovalPlan, journal: Journal) -> RemovalOutcome:
     """Remove the data, exactly as planned, and then the plan."""
     left = tuple(planned.key for planned in plan.objects if not _remove_object(vault, planned, journal))
-    _drop_plan(vault, path, plan.copy_id)
+    _drop_plan(vault, path, plan)
     size_bytes = sum(planned.size_bytes for planned in plan.objects if planned.key not in left)
     return RemovalOutcome(plan.copy_id, RemovalEnd.REMOVED, size_bytes, left=left)
 

@@ -6,6 +6,7 @@ so does a copy that somebody took away. Nothing goes before the copy that is to 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,8 +20,8 @@ from rdbkeeper.domain.refetching import find_refetched
 from rdbkeeper.domain.removal import RemovalEnd, RemovalOutcome
 from rdbkeeper.domain.retention import Retention
 from rdbkeeper.domain.retention_plan import Decision, decide
-from rdbkeeper.domain.rule import Rule, RuleState
-from rdbkeeper.domain.status import RuleStatus, find_kept_copies, hours_overdue
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.status import find_kept_copies, find_reason_to_keep_all
 from rdbkeeper.flows.claims import check_place_is_unclaimed
 from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.keepers import find_absence, find_keepers, mark_damaged, whole_copies
@@ -32,6 +33,7 @@ from rdbkeeper.ports import Engine, Journal, Record, Vault
 MOST_REMOVED = 200
 MOST_LOOKED_AT = 1_000
 MOST_ROUNDS = 20
+# Failures of the store in a row, after which one more copy is tried, the last one: the first ones may fail for ever.
 MOST_FAILED = 5
 # A removal that is begun when a round's time is over may take this long: some tries at calls of 65 s (the adapters').
 RESERVE_S = 240.0
@@ -146,11 +148,10 @@ class RetainStep:
 
     def _find_reason_to_wait(self, decided: _Decided) -> str:
         """Why nothing may go, or "": what cannot be copied any more must not be aged out."""
-        # A paused rule is not called overdue; its copies get no younger by that.
-        rule = replace(decided.rule, state=RuleState.ACTIVE)
-        status = RuleStatus(kept=find_kept_copies(rule.place.path, whole_copies(decided.entries)))
-        hours = hours_overdue(rule, status, self.context.clock.now())
-        return f"the newest verified copy is {hours:,.0f} hours older than it should be" if hours > 0 else ""
+        rule = decided.rule
+        if self.context.source(rule).find_instance(rule.instance) is None:
+            return f"the instance {rule.instance} is gone"
+        return find_reason_to_keep_all(rule, decided.entries, self.context.clock.now())
 
     # ---------------------------------------------------------------- keepers
 
@@ -178,7 +179,7 @@ class RetainStep:
         return replace(decided, waits=f"the {MOST_KEEPERS_LOST} newest copies are not whole")
 
     def _check_claim(self, vault: Vault, rule: Rule) -> None:
-        """Raise PlaceTaken when another stack has taken the place over: the copies there are its own by now."""
+        """Raise PlaceTaken when another stack or rule has claimed the place: the copies there are its own."""
         context = self.context
         if context.stack_name:
             ours = make_claim(context.stack_name, context.stack_id, rule, context.clock.now())
@@ -188,10 +189,16 @@ class RetainStep:
 
     def _remove_all(self, decided: _Decided, so_far: Removals) -> Iterator[tuple[Removals, str]]:
         """Remove one after the other; yields what was done by then, and the copy that is gone, if one is."""
-        for decision in decided.to_remove:
-            if so_far.removed >= MOST_REMOVED or len(so_far.settled) >= MOST_LOOKED_AT or so_far.failed >= MOST_FAILED:
+        left = deque(decided.to_remove)
+        while left:
+            if (
+                so_far.removed >= MOST_REMOVED
+                or len(so_far.settled) >= MOST_LOOKED_AT
+                or so_far.failed_in_row > MOST_FAILED
+            ):
                 yield replace(so_far, is_full=True), ""
                 return
+            decision = left.pop() if so_far.failed_in_row == MOST_FAILED else left.popleft()
             fresh = self._read_rule(decided.rule)
             in_force = fresh.retentions_in_force(self.context.clock.now())
             if (in_force, fresh.cycle.time_zone) != (decided.retentions, decided.rule.cycle.time_zone):
@@ -204,7 +211,7 @@ class RetainStep:
             yield so_far, decision.entry.copy_id if is_gone else ""
 
     def _remove(self, decided: _Decided, decision: Decision) -> RemovalOutcome | None:
-        """Remove one copy; None when that failed, which is logged and must not keep the others from going."""
+        """Remove one copy; None when the store failed, which is logged and must not keep the others from going."""
         rule, entry, context = decided.rule, decision.entry, self.context
         vault, path = context.vault(rule), rule.place.path
         keepers = find_keepers(decided.entries)
@@ -215,7 +222,7 @@ class RetainStep:
                 path,
                 entry,
                 reason=decision.sentence(),
-                by=f"the retention of {rule.name}",
+                by=f"the retention of {rule.name}, run {context.run_id}",
                 clock=context.clock,
                 journal=journal,
                 # A person may have removed meanwhile what was to outlive it.
@@ -226,8 +233,9 @@ class RetainStep:
             return None
         except Exception as error:  # noqa: BLE001 - a defect that one copy brings out must not keep the others
             report_defect(journal, f"Removing {entry.copy_id}", error)
-            return None
-        return outcome if _tell(journal, decision, outcome) else None
+            return RemovalOutcome(entry.copy_id, RemovalEnd.REFUSED)
+        _tell(journal, decision, outcome)
+        return outcome
 
     def _forget_checks(self, rule: Rule, copy_ids: Sequence[str]) -> None:
         if not copy_ids:
@@ -251,8 +259,8 @@ class _DecideAnew(Exception):
     """No error: the rule was edited or a keeper removed, so what was decided counts no more."""
 
 
-def _tell(journal: Journal, decision: Decision, outcome: RemovalOutcome) -> bool:
-    """Log how a removal ended; False where it is to be called failed."""
+def _tell(journal: Journal, decision: Decision, outcome: RemovalOutcome) -> None:
+    """Log how a removal ended."""
     copy_id = outcome.copy_id
     if outcome.end is RemovalEnd.REMOVED:
         journal.info(
@@ -266,14 +274,15 @@ def _tell(journal: Journal, decision: Decision, outcome: RemovalOutcome) -> bool
         journal.info("CopyRetained", f"The copy {copy_id} stays: {outcome.detail}.", copy_id=copy_id)
     elif outcome.end is RemovalEnd.REFUSED:
         journal.error("RemovalFailed", f"The copy {copy_id} was not removed: {outcome.detail}", copy_id=copy_id)
-        return False
-    return True
 
 
 def _count(so_far: Removals, copy_id: str, outcome: RemovalOutcome | None) -> Removals:
     after = replace(so_far, settled=(*so_far.settled, copy_id))
     if outcome is None:
-        return replace(after, failed=so_far.failed + 1)
+        return replace(after, failed=so_far.failed + 1, failed_in_row=so_far.failed_in_row + 1)
+    if outcome.end is RemovalEnd.REFUSED:
+        return replace(after, refused=so_far.refused + 1)  # that tells nothing of the store
+    after = replace(after, failed_in_row=0)
     if outcome.end is RemovalEnd.REMOVED:
         return replace(after, removed=so_far.removed + 1, size_bytes=so_far.size_bytes + outcome.size_bytes)
     if outcome.end is RemovalEnd.LOCKED:

@@ -11,6 +11,7 @@ from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFo
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import find_instance_block
 from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.flows.describe import describe_locks
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.ports import Adapters, Clock, Journal, RuleTable, RunTable, VaultTable
 
@@ -85,6 +86,10 @@ class RulesContext:
                 hint="The action `vaults` shows those that there are; `bind_vault` makes one of a bucket.",
             )
         return binding
+
+    def find_lock_notes(self, rule: Rule) -> list[str]:
+        """What the locks of the rule's vault mean to its retention."""
+        return describe_locks(rule.retention, self.vaults.find_vault(rule.vault), self.vaults.find_probe(rule.vault))
 
     def check_wish(self, rule: Rule, *, take_over: bool = False) -> Instance:
         """The instance of a rule that is still to be made. Raises what keeps it from being, but for what is taken.

@@ -21,7 +21,7 @@ from rdbkeeper.domain.status import (
     find_kept_copies,
     owe_run,
 )
-from rdbkeeper.flows.clean_up import CleanUp, PastRuns
+from rdbkeeper.flows.clean_up import MOST_PAST_RUNS, CleanUp, PastRuns
 from rdbkeeper.flows.keepers import whole_copies
 from rdbkeeper.flows.locks import lock_what_is_not
 from rdbkeeper.flows.retain import has_something_to_go
@@ -117,11 +117,11 @@ class ScanStep:
         }
 
     def _find_past_runs(self, rule: Rule) -> PastRuns:
-        """What the rule's history tells of the run before; it need not be there, and must keep nothing from going."""
+        """What the rule's history tells of the runs before; it need not be there, and must keep nothing from going."""
         try:
-            runs = self.context.runs.history(rule.name, "", 2).runs
+            runs = self.context.runs.history(rule.name, "", MOST_PAST_RUNS).runs
         except RdbkeeperError as error:
-            self.context.journal.warning("HistoryUnread", f"The run before is not known: {error}", reason=error.code)
+            self.context.journal.warning("HistoryUnread", f"The runs before are not known: {error}", reason=error.code)
             return PastRuns(is_first_of_day=False)
         return PastRuns.of(runs, self.context.run_id, self.context.clock.now())
 

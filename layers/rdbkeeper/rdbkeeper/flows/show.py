@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
@@ -11,9 +11,9 @@ from rdbkeeper.domain.backup import Backup, Instance
 from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome
-from rdbkeeper.domain.rule import Rule, RuleState, check_place_is_free
+from rdbkeeper.domain.rule import Rule, check_place_is_free
 from rdbkeeper.domain.selection import Selection, select
-from rdbkeeper.domain.status import RuleStatus, find_instance_block, find_kept_copies, hours_overdue
+from rdbkeeper.domain.status import find_instance_block, find_reason_to_keep_all
 from rdbkeeper.flows.describe import describe_rule, summarize_rule
 from rdbkeeper.flows.foresee import foresee_retention
 from rdbkeeper.flows.rules_context import RulesContext
@@ -32,8 +32,8 @@ class ShowRules:
         """One rule with how it is, what was sent to Scheduler, and its next fire times."""
         rule = self.context.get_rule(name)
         status = self.context.rules.find_status(name)
-        vault = self.context.vaults.find_vault(rule.vault)
-        return {"rule": describe_rule(rule, status, self.context.clock.now(), vault)}
+        now = self.context.clock.now()
+        return {"rule": describe_rule(rule, status, now, self.context.find_lock_notes(rule))}
 
     def list(self, after: str, limit: int) -> Record:
         """Some of the rules, by name; `next_after` is what to pass on for the next page, None at the end."""
@@ -72,7 +72,7 @@ class ShowRules:
         entries = [*catalog.entries, *copied]
         return {
             "name": rule.name,
-            **self._preview_cycle(rule.cycle),
+            **self._preview_cycle(rule.cycle, self.context.find_lock_notes(rule)),
             "blocked": block.as_record() if block else None,
             "bandwidth_mbps": rule.bandwidth_mbps,
             **_preview_copying(selection),
@@ -82,13 +82,13 @@ class ShowRules:
             },
         }
 
-    def _preview_cycle(self, cycle: Cycle) -> Record:
+    def _preview_cycle(self, cycle: Cycle, about_locks: Sequence[str]) -> Record:
         now = self.context.clock.now()
         return {
             "cycle": cycle.as_record(),
             "sent_to_scheduler": list(cycle.expressions()),
             "next_fire_times": [time.isoformat() for time in islice(cycle.fire_times(now), FIRE_TIMES_PREVIEWED)],
-            "notes": [*cycle.notes(), *cycle.clock_change_notes(now)],
+            "notes": [*cycle.notes(), *cycle.clock_change_notes(now), *about_locks],
         }
 
 
@@ -98,11 +98,10 @@ def _why_retention_waits(
     """Why a run would remove nothing though retention says so; None where it would."""
     if instance is None:
         return f"Nothing is removed while the instance {rule.instance} is not there."
-    kept = find_kept_copies(rule.place.path, [entry for entry in entries if not entry.is_damaged])
-    # A paused rule is not called overdue; its copies get no younger by that.
-    if hours_overdue(replace(rule, state=RuleState.ACTIVE), RuleStatus(kept=kept), now) > 0:
-        return "Nothing is removed while the rule is overdue."
-    return None
+    if not entries:
+        return None
+    reason = find_reason_to_keep_all(rule, entries, now)
+    return f"Nothing is removed now: {reason}." if reason else None
 
 
 def _preview_copying(selection: Selection) -> Record:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from rdbkeeper.domain.errors import RdbkeeperError
-from rdbkeeper.domain.vault import ProbeReport, VaultBinding
+from rdbkeeper.domain.vault import CLOSE_PROBE_S, LIGHT_PROBE_S, ProbeReport, VaultBinding
 from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.flows.repairs import RuleResult, hold, repair_record
@@ -17,6 +17,7 @@ from rdbkeeper.ports import ProbeFindings, Record
 EXAMINED_EVERY = timedelta(hours=24)
 # Vaults that are probed side by side: probing is waiting for stores, and one may not answer for a long time.
 AT_ONCE = 4
+LONGEST_LOOK_S = LIGHT_PROBE_S + CLOSE_PROBE_S  # a light one may show that a close one is wanted
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class ProbedVault:
 
 @dataclass(frozen=True)
 class ProbeVaults:
-    """Probes vaults one by one, each for itself: a bad one keeps no other from being probed."""
+    """Probes vaults one by one, each for itself: a bad one keeps no other from being probed.
+
+    `seconds_left` is until when the last of them must be done; none is begun that might not be.
+    """
 
     work: FleetWork
-    is_time_left: Callable[[], bool]
+    seconds_left: Callable[[], float]
 
     def probe_all(self, *, closely: bool = False) -> list[ProbedVault]:
         """Probe every vault that is bound; closely those that were not for a day, or all."""
@@ -47,7 +51,7 @@ class ProbeVaults:
 
     def _probe(self, binding: VaultBinding, last: ProbeReport | None, *, closely: bool) -> ProbedVault:
         name = f"vault {binding.name}"
-        if not self.is_time_left():
+        if self.seconds_left() < LONGEST_LOOK_S:
             return ProbedVault(binding.name, RuleResult(name, left=True))
         wanted = closely or _needs_examination(last, self.work)
         due = False
@@ -68,11 +72,14 @@ class ProbeVaults:
 def look_at_vault(work: FleetWork, binding: VaultBinding, last: ProbeReport | None, *, closely: bool) -> ProbeReport:
     """What a probe finds now; whatever it meets is the report's problem.
 
-    A light one keeps what the last close one saw.
+    A light one keeps what the last close one saw, and becomes a close one where the bucket locks otherwise by now.
     """
     before = last or ProbeReport(work.clock.now())
     try:
         findings = work.adapters.probe_vault(binding, closely=closely)
+        if _locks_otherwise(findings, before):
+            closely = True  # what locks ask for is tried there, and their warnings are told anew
+            findings = work.adapters.probe_vault(binding, closely=closely)
     except RdbkeeperError as error:
         problem = error.as_record()
     except Exception as error:  # noqa: BLE001 - a defect that one vault brings out must not hide the others
@@ -108,6 +115,12 @@ def note_probe(work: FleetWork, name: str, last: ProbeReport | None, report: Pro
         hint = report.problem["hint"]
         work.journal.error(told["code"], f"{reason} Hint: {hint}", vault=name, reason=report.problem["code"])
     return told
+
+
+def _locks_otherwise(findings: ProbeFindings, before: ProbeReport) -> bool:
+    if findings.lock_state is None or before.capabilities is None:
+        return False
+    return findings.lock_state != before.capabilities.lock_state
 
 
 def _needs_examination(last: ProbeReport | None, work: FleetWork) -> bool:

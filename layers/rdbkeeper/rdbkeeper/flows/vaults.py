@@ -20,6 +20,8 @@ from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.vault import DEFAULT_VAULT, ProbeReport, VaultBinding
 from rdbkeeper.domain.vault_edit import VaultEdit, needs_probe
+from rdbkeeper.flows.bucket_mark import check_bucket_is_no_other
+from rdbkeeper.flows.describe import describe_locks_of_rules
 from rdbkeeper.flows.register import PAUSES_S
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.vault_probes import look_at_vault, note_probe, report_findings
@@ -50,6 +52,7 @@ class KeepVaults:
                 )
             self._check_bucket_is_free(wanted, context.vaults.vaults())
             findings = context.adapters.probe_vault(wanted, closely=True)
+            check_bucket_is_no_other(context, wanted, findings)
             bound, is_ours = self._register(replace(wanted, region=wanted.region or findings.region))
             if is_ours:
                 note_probe(context.fleet, bound.name, None, report_findings(context.fleet, findings))
@@ -105,8 +108,9 @@ class KeepVaults:
     def get(self, name: str) -> Record:
         """One vault with all that is known of it."""
         context = self.context
-        vault = context.get_vault(name)
-        return {"vault": _describe(vault, context.vaults.find_probe(name), _using(vault, context.rules.rules()))}
+        vault, probe, rules = context.get_vault(name), context.vaults.find_probe(name), context.rules.rules()
+        notes = describe_locks_of_rules(vault, probe, rules)
+        return {"vault": {**_describe(vault, probe, _using(vault, rules)), "notes": notes}}
 
     # ------------------------------------------------------------------ edit
 

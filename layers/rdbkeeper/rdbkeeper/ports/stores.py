@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.domain.catalog import Catalog, FoundObject
-from rdbkeeper.domain.vault import Capabilities, VaultBinding
+from rdbkeeper.domain.vault import Capabilities, LockState, VaultBinding
 
 
 class ByteStream(Protocol):
@@ -167,12 +167,14 @@ class Vault(Protocol):
 class ProbeFindings:
     """What a probe of a vault found: its bucket's region, what its store honours, and what its owner should know.
 
-    `capabilities` is None where the probe was a light one.
+    `capabilities` is None where the probe was a light one, which tells how the bucket locks alone: `lock_state`, None
+    where the store did not say.
     """
 
     region: str
     capabilities: Capabilities | None
     warnings: tuple[str, ...] = ()
+    lock_state: LockState | None = None
 
 
 class Adapters(Protocol):
@@ -183,6 +185,9 @@ class Adapters(Protocol):
 
     def vault(self, name: str) -> Vault:
         """The registered vault of that name. Raises VaultNotFound."""
+
+    def open_vault(self, binding: VaultBinding, capabilities: Capabilities) -> Vault:
+        """A vault that is not registered yet, whose store was seen to honour that."""
 
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
         """Find out whether a vault, registered or not, can be used, and `closely` also what its store honours.

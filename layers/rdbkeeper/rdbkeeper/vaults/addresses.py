@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from rdbkeeper.domain.errors import InvalidRequest, VaultUnavailable
@@ -22,21 +23,34 @@ def resolve(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
-def check_endpoint(endpoint: str, *, allows_private: bool, resolve: Resolve = resolve) -> None:
-    """Raise InvalidRequest unless every address of the endpoint's host may be reached; VaultUnavailable if it has none.
+def check_endpoint(endpoint: str, *, allows_private: bool, bucket: str = "", resolve: Resolve = resolve) -> None:
+    """Raise InvalidRequest unless every address of the endpoint may be reached; VaultUnavailable where there is none.
 
-    Asked before each client is made, for names change their addresses. What remains: the client asks the name servers
-    again when it connects, so whoever rules the endpoint's name may answer differently in between. The functions are
-    in no VPC, and what they send there is signed for S3 alone; redirects are not followed to other hosts.
+    `bucket` is given where its name becomes part of the host's. Asked before each client is made, for names change
+    their addresses. What remains: the client asks the name servers again when it connects, so whoever rules the
+    endpoint's name may answer differently in between; the address that is connected to is not looked at. The functions
+    are in no VPC, what they send there is signed for S3 alone, and redirects are not followed to other hosts.
     """
     parts = urlsplit(endpoint)
-    host = parts.hostname or ""
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    find = partial(_find_addresses, port=port, resolve=resolve)
+    _check_addresses(
+        host, find(host, hint="Look at its name; the next probe asks again."), allows_private=allows_private
+    )
+    if bucket and not _is_literal(host):  # in front of an address nothing can stand: the client writes a path then
+        hint = 'Where the store does not know buckets by their hosts, choose the addressing style "path".'
+        host = f"{bucket}.{host}"
+        _check_addresses(host, find(host, hint=hint), allows_private=allows_private)
+
+
+def _find_addresses(host: str, *, port: int, resolve: Resolve, hint: str) -> list[str]:
     try:
-        addresses = resolve(host, parts.port or (443 if parts.scheme == "https" else 80))
+        return resolve(host, port)
     except (OSError, UnicodeError) as error:
-        raise VaultUnavailable(
-            f"The endpoint's host {host} has no address.", hint="Look at its name; the next probe asks again."
-        ) from error
+        raise VaultUnavailable(f"The endpoint's host {host} has no address.", hint=hint) from error
+
+
+def _check_addresses(host: str, addresses: list[str], *, allows_private: bool) -> None:
     for address in addresses:
         if is_never_reached(address):
             _refuse(host, "a link-local, metadata, multicast or reserved address", "Use the store's own address.")
@@ -57,7 +71,16 @@ def is_never_reached(address: str) -> bool:
 
 def is_private(address: str) -> bool:
     """True for addresses that not everybody on the Internet would reach in the same place."""
-    return not _plain(address).is_global
+    found = _plain(address)
+    return not found.is_global or (isinstance(found, ipaddress.IPv6Address) and found.is_site_local)
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(address: str) -> Address:

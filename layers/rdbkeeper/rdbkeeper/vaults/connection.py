@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from rdbkeeper.domain.vault import VaultBinding
+from rdbkeeper.domain.errors import InvalidRequest
+from rdbkeeper.domain.vault import Addressing, VaultBinding
 from rdbkeeper.vaults.addresses import check_endpoint
 
 _SESSION_NAME = "rdbkeeper"
@@ -69,13 +70,20 @@ class Connections:
 
     def _connect(self, binding: VaultBinding) -> Any:
         if binding.endpoint:
-            check_endpoint(binding.endpoint, allows_private=self._allows_private_endpoints)
-            return self._make_client(
-                region=binding.region or _USUAL_REGION,
-                endpoint=binding.endpoint,
-                addressing=binding.addressing.value,
-                credentials=_fixed(*self._read_key_pair(binding.secret)),
-            )
+            in_host = binding.bucket if binding.addressing is Addressing.VIRTUAL else ""
+            check_endpoint(binding.endpoint, allows_private=self._allows_private_endpoints, bucket=in_host)
+            credentials = _fixed(*self._read_key_pair(binding.secret))
+            try:
+                return self._make_client(
+                    region=binding.region or _USUAL_REGION,
+                    endpoint=binding.endpoint,
+                    addressing=binding.addressing.value,
+                    credentials=credentials,
+                )
+            except ValueError as error:  # how botocore refuses what it does not take for an address
+                raise InvalidRequest(
+                    "The endpoint is no address that can be asked.", field="endpoint", hint="Write https://HOST."
+                ) from error
         if binding.role:
             return self._make_client(
                 region=binding.region or self._region,

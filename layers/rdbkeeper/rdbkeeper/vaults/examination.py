@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from rdbkeeper.domain.errors import VaultUnfit
-from rdbkeeper.domain.vault import Capabilities, StoreSum, VaultBinding
+from rdbkeeper.domain.vault import Capabilities, LockState, StoreSum, VaultBinding
 from rdbkeeper.ports import Part, Upload
 from rdbkeeper.rdb.checksum import as_base64, crc64_nvme
-from rdbkeeper.vaults.locks import find_lock, lock_object
+from rdbkeeper.vaults.locks import NOT_LOCKED, find_lock, lock_object
+from rdbkeeper.vaults.store_errors import UNKNOWN_CALL
 from rdbkeeper.vaults.sums import completing, expected_etag, opening
 from rdbkeeper.vaults.trial import Attempt, Trial, md5_base64
 
@@ -21,22 +22,6 @@ _REFUSED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _TRIED_LOCK = timedelta(minutes=30)  # longer than the store's clock may be off
 _DAYS_A_YEAR = 365
 _WRONG_ETAG = '"00000000000000000000000000000000"'
-
-
-@dataclass(frozen=True)
-class LockState:
-    """Whether a bucket can lock, and for how many days it locks whatever is put into it."""
-
-    is_enabled: bool = False
-    default_days: int = 0
-
-
-@dataclass(frozen=True)
-class Examined:
-    """What a store honours, and how its bucket locks."""
-
-    capabilities: Capabilities
-    lock_state: LockState
 
 
 class Examination:
@@ -49,12 +34,12 @@ class Examination:
         self._bucket = trial.bucket
         self._first = trial.key("first")
 
-    def run(self) -> Examined:
+    def run(self) -> Capabilities:
         """Everything in Capabilities. Raises VaultUnfit for a store that no copy can be kept in."""
         self._trial.put(self._first, _BODY)
         self._check_ranges()
         lock_state = self._lock_state()
-        capabilities = Capabilities(
+        return Capabilities(
             sum=self._sum(),
             conditional_create=self._honours_creates(),
             conditional_complete=self._honours_completes(),
@@ -63,14 +48,11 @@ class Examination:
             locks=lock_state.is_enabled,
             keeps_versions=self._keeps_versions(),
             conditional_delete=self._honours_deletes(),
+            default_lock_days=lock_state.default_days,
         )
-        return Examined(capabilities, lock_state)
 
     def _check_ranges(self) -> None:
-        with self._bucket.errors("Reading a part of a probe's object"):
-            answer = self._bucket.client().get_object(**self._bucket.at(self._first), Range="bytes=2-5")
-            got = answer["Body"].read()
-        if got != _BODY[2:6]:
+        if not self._trial.has(self._first, _BODY[2:6], Range="bytes=2-5"):
             raise VaultUnfit(
                 "The store does not send the part of an object that is asked for.",
                 hint="Copies are read again in parts. Use a store that honours Range.",
@@ -89,7 +71,7 @@ class Examination:
         part = Part(1, str(right.answer.get("ETag")), 0)
         completed = self._complete(upload, completing(StoreSum.NONE, [part], len(_BODY), 0))
         refusal = right.refusal or completed.refusal
-        if refusal or self._trial.read(upload.key) != _BODY:
+        if refusal or not self._trial.has(upload.key, _BODY):
             raise _no_multipart(refusal or "the object is not what was put")
         found = self._trial.find(upload.key)
         is_md5 = part.etag.strip('"') == hashlib.md5(_BODY, usedforsecurity=False).hexdigest()
@@ -187,7 +169,7 @@ class Examination:
         return not attempt.refusal and self._trial.find(key) is None
 
     def _held(self, attempt: Attempt) -> bool:
-        return attempt.refusal in _REFUSED and self._trial.read(self._first) == _BODY
+        return attempt.refusal in _REFUSED and self._trial.has(self._first, _BODY)
 
     # -- the rest
 
@@ -213,17 +195,28 @@ class Examination:
 
     def _lock_state(self) -> LockState:
         """How the bucket locks; where it does, what removals and locking ask for is tried as well."""
-        ask = self._bucket.client().get_object_lock_configuration
-        attempt = self._trial.attempt("Asking how the bucket locks", ask, **self._bucket.itself)
-        told = attempt.answer.get("ObjectLockConfiguration", {})
-        if told.get("ObjectLockEnabled") != "Enabled":
-            return LockState()
+        state = find_lock_state(self._trial) or LockState()
+        if not state.is_enabled:
+            return state
         locking = replace(self._bucket, capabilities=Capabilities(locks=True))
         find_lock(locking, self._first)
         if self._binding.options.lock_days:
             lock_object(locking, self._first, self._now + _TRIED_LOCK)
-        default = told.get("Rule", {}).get("DefaultRetention", {})
-        return LockState(is_enabled=True, default_days=default.get("Days", 0) + default.get("Years", 0) * _DAYS_A_YEAR)
+        return state
+
+
+def find_lock_state(trial: Trial) -> LockState | None:
+    """How the bucket locks, or None when it does not tell: no answer to this is no proof that nothing is locked."""
+    bucket = trial.bucket
+    ask = bucket.client().get_object_lock_configuration
+    attempt = trial.attempt("Asking how the bucket locks", ask, **bucket.itself)
+    if attempt.refusal:
+        return LockState() if attempt.refusal in NOT_LOCKED | UNKNOWN_CALL else None
+    told = attempt.answer.get("ObjectLockConfiguration", {})
+    if told.get("ObjectLockEnabled") != "Enabled":
+        return LockState()
+    default = told.get("Rule", {}).get("DefaultRetention", {})
+    return LockState(is_enabled=True, default_days=default.get("Days", 0) + default.get("Years", 0) * _DAYS_A_YEAR)
 
 
 def _no_multipart(refusal: str) -> VaultUnfit:

@@ -48,12 +48,14 @@ class Folder:
         return StoredObject(found.st_size, f"{found.st_size}-{found.st_mtime_ns}", None) if path.is_file() else None
 
     def read_object(self, key: str) -> bytes:
-        """A small file whole. Raises VaultRefused when there is none."""
+        """A small file whole. Raises VaultRefused when there is none that can be read."""
         path = self.root / key
         try:
+            if path.exists() and not path.is_file():
+                raise VaultRefused(f"{path} is no file.")  # to read from a pipe would never end
             return path.read_bytes()
         except OSError as error:
-            raise VaultRefused(f"Reading {path} failed: {error.strerror}.") from error
+            raise VaultRefused(f"Reading {path} failed: {error.strerror or error}.") from error
 
     def open_range(self, key: str, etag: str, first_byte: int, length_bytes: int) -> ByteStream:
         """Open a range of the file whose tag is `etag`. Raises StoreMismatch when it is another by now."""
@@ -69,11 +71,17 @@ class Folder:
         return FileStream(file, path, length_bytes)
 
     def keys(self, prefix: str) -> list[str]:
-        """Every file below a folder, as keys, in order."""
-        return sorted(
-            path.relative_to(self.root).as_posix() for path in (self.root / prefix).rglob("*") if path.is_file()
-        )
+        """Everything below a folder that is none itself, or that has the name of a document; as keys, in order."""
+        found = (self.root / prefix).rglob("*")
+        return sorted(path.relative_to(self.root).as_posix() for path in found if _is_listed(path))
+
+
+def _is_listed(path: Path) -> bool:
+    # A link to nothing and a folder named like a manifest stand for copies that cannot be checked: they are not left
+    # out as if they were none.
+    return not path.is_dir() or path.suffix == ".json"
 
 
 def _unreadable(path: Path, error: OSError) -> VaultUnavailable:
-    return VaultUnavailable(f"Reading {path} failed: {error.strerror}.", hint="Look at its permissions and its disk.")
+    reason = error.strerror or error
+    return VaultUnavailable(f"Reading {path} failed: {reason}.", hint="Look at its permissions and its disk.")

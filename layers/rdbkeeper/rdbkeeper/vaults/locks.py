@@ -15,7 +15,7 @@ from rdbkeeper.ports import Lock
 from rdbkeeper.vaults.bucket import Bucket
 
 # An object that was never locked; a bucket that cannot lock.
-_UNLOCKED = frozenset(
+NOT_LOCKED = frozenset(
     {"NoSuchObjectLockConfiguration", "ObjectLockConfigurationNotFoundError", "NoSuchObjectLockConfigurationError"}
 )
 # The answer for a bucket without Object Lock shares its code with every other request that is none: Amazon's words,
@@ -39,7 +39,7 @@ def _ask(bucket: Bucket, operation: str, key: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = getattr(bucket.client(), operation)(**bucket.at(key))
     except ClientError as error:
-        if code_of(error) in _UNLOCKED or words_of(error).startswith(_CANNOT_LOCK):
+        if code_of(error) in NOT_LOCKED or words_of(error).startswith(_CANNOT_LOCK):
             return {}
         raise
     return answer

@@ -56,7 +56,7 @@ class S3Vault:
             return [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", ())]
 
     def find_objects(self, prefix: str) -> list[FoundObject]:
-        with self._bucket.errors(f"Listing the objects below {prefix}"):
+        with self._bucket.errors(f"Listing the objects below {prefix or 'the root of the bucket'}"):
             return list(self._list(Prefix=prefix))
 
     def _list(self, **wanted: Any) -> Iterator[FoundObject]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from botocore.exceptions import ClientError
 
-from rdbkeeper.aws.errors import DENIED, Family, code_of, status_of, translated, words_of
+from rdbkeeper.aws.errors import DENIED, Family, answer_of, code_of, is_passing, status_of, translated, words_of
 from rdbkeeper.domain.errors import (
     ObjectExists,
     StoreMismatch,
@@ -38,17 +38,27 @@ _SUM_HINT = "The bytes changed on their way to the store. Nothing was published;
 CHANGED_HINT = "Something else writes to this place. The next run looks at what is there."
 _KEYS_HINT = "Look at the access keys: the secret must hold the pair of a user that may use this bucket."
 _KMS_HINT = "Look at the vault's KMS key, and at its policy: it must be enabled and let rdbkeeper's roles use it."
-_REGION_HINT = "The bucket lies in another region. Probe the vault, or update it with the bucket's own region."
+_REGION_HINT = (
+    "The bucket lies in another region than the vault says. Bind the vault with the bucket's own region; one that is "
+    "bound has to be unbound first."
+)
 _EXPIRED_HINT = "The credentials ran out. The next attempt gets new ones; if it repeats, look at the vault's role."
 _ROLE_HINT = (
     "Name the role in the stack's parameter AllowedVaultRoleArns, and let the role's trust policy name this account's "
     "roles, with the vault's external id."
+)
+_PASSING_ROLE_HINT = "STS is busy or in trouble, which passes by itself as a rule; the next attempt tries again."
+
+_UNREACHED_HINT = (
+    "No connection was made. Look at the endpoint's scheme (https or http), port and certificate, and at the network "
+    "and firewall before it; the next attempt tries again."
 )
 
 FAMILY = Family(
     VaultDenied,
     VaultUnavailable,
     VaultRefused,
+    unreached_hint=_UNREACHED_HINT,
     special={
         "PreconditionFailed": (ObjectExists, EXISTS_HINT),
         # Another write of this key is going, perhaps our own Complete, whose answer was lost: the next attempt sees
@@ -123,12 +133,17 @@ def store_errors(bucket: str, what: str, family: Family = FAMILY) -> Iterator[No
         except ClientError as error:
             code = code_of(error)
             if error.operation_name == "AssumeRole":
+                if is_passing(error):
+                    raise VaultUnavailable(
+                        f"{what} failed: the vault's role could not be assumed just now ({answer_of(error)}).",
+                        hint=_PASSING_ROLE_HINT,
+                    ) from error
                 raise VaultDenied(
-                    f"{what} failed: the vault's role could not be assumed ({code}: {words_of(error)}).",
+                    f"{what} failed: the vault's role could not be assumed ({answer_of(error)}).",
                     hint=_ROLE_HINT,
                 ) from error
             if code.startswith("KMS."):
-                raise VaultRefused(f"{what} failed: {code}: {words_of(error)}.", hint=_KMS_HINT) from error
+                raise VaultRefused(f"{what} failed: {answer_of(error)}.", hint=_KMS_HINT) from error
             if code not in family.special and (code in DENIED or status_of(error) in (401, 403)):
                 raise _denial(bucket, what, error) from error
             raise
@@ -148,6 +163,6 @@ def _denial(bucket: str, what: str, error: ClientError) -> VaultDenied:
     elif error.operation_name == "DeleteObject":
         hint += " A removal by the object's tag needs s3:GetObject too."
     return VaultDenied(
-        f"{what} was denied: {action} on the bucket {bucket} is not allowed ({code_of(error)}: {words_of(error)}).",
+        f"{what} was denied: {action} on the bucket {bucket} is not allowed ({answer_of(error)}).",
         hint=hint,
     )

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.errors import code_of, status_of
-from rdbkeeper.domain.errors import VaultError
+from rdbkeeper.domain.errors import VaultError, VaultUnavailable, VaultUnfit
+from rdbkeeper.domain.vault import TRIAL_PREFIX
 from rdbkeeper.ports import StoredObject, Upload
 from rdbkeeper.vaults.bucket import Bucket
 from rdbkeeper.vaults.looking import find_object
 from rdbkeeper.vaults.uploads import abort_upload
 
-PREFIX = "rdbkeeper-probe/"
+PREFIX = TRIAL_PREFIX
+_NAMES = frozenset(
+    {"kept", "first", "summed", "summed-by-parts", "absent", "by-parts", "absent-by-parts"}
+    | {"mark"}  # by which two vaults are found to have the same bucket
+)
+_LEFT = re.compile(rf"{PREFIX}[0-9a-f]{{32}}/(?:{'|'.join(sorted(_NAMES))})")
+
+
+def is_left_by_probe(key: str) -> bool:
+    """True for a key that nothing but a probe writes."""
+    return _LEFT.fullmatch(key) is not None
 
 
 class Attempt(NamedTuple):
@@ -38,6 +51,8 @@ class Trial:
         self._is_amazon = is_amazon
 
     def key(self, name: str) -> str:
+        if name not in _NAMES:
+            raise ValueError(f"{name} would never be swept up")
         return f"{self._place}{name}"
 
     def attempt(self, what: str, call: Callable[..., Any], **asked: Any) -> Attempt:
@@ -51,7 +66,8 @@ class Trial:
             except ClientError as error:
                 status = status_of(error)
                 is_passing = status in (429, 503) or (status >= 500 and self._is_amazon)
-                if status in (401, 403) or is_passing:
+                is_store_asked = error.operation_name != "AssumeRole"  # a role that is not had tells nothing of it
+                if status in (401, 403) or is_passing or not is_store_asked:
                     raise
                 return Attempt({}, code_of(error) or str(status))
 
@@ -65,9 +81,13 @@ class Trial:
         self.keys.add(key)
         return {**self.bucket.at(key), **self.bucket.small(), "Body": body, "ContentMD5": md5_base64(body)}
 
-    def read(self, key: str) -> bytes:
-        with self.bucket.errors("Reading a probe's object"):
-            return bytes(self.bucket.client().get_object(**self.bucket.at(key))["Body"].read())
+    def has(self, key: str, body: bytes, **more: Any) -> bool:
+        """True when what is read is this, and no byte more: a store may send without end."""
+        with self.bucket.errors("Reading a probe's object"), closing(self._open(key, more)) as stream:
+            return bytes(stream.read(len(body) + 1)) == body
+
+    def _open(self, key: str, more: dict[str, Any]) -> Any:
+        return self.bucket.client().get_object(**self.bucket.at(key), **more)["Body"]
 
     def find(self, key: str) -> StoredObject | None:
         return find_object(self.bucket, key)
@@ -83,15 +103,26 @@ class Trial:
         self.keys.discard(key)
 
     def open(self, key: str, **more: Any) -> Upload | None:
-        """Open an upload as data are written; None when the store refuses."""
-        client = self.bucket.client()
-        asked = {**self.bucket.at(key), **self.bucket.large(), **more}
-        opened = self.attempt("Opening a probe's upload", client.create_multipart_upload, **asked)
-        if opened.refusal:
-            return None
-        self.keys.add(key)
-        self._uploads.append(Upload(key, opened.answer["UploadId"]))
-        return self._uploads[-1]
+        """Open an upload as data are written; None when the store refuses. VaultUnfit for the storage class alone."""
+        refusal = self._try_opening(key, {**self.bucket.large(), **more})
+        if not refusal:
+            return self._uploads[-1]
+        storage_class = self.bucket.options.storage_class
+        if self.bucket.large() != self.bucket.small() and not self._try_opening(key, {**self.bucket.small(), **more}):
+            raise VaultUnfit(
+                f"The store does not take objects of the storage class {storage_class} ({refusal}).",
+                hint="Update the vault with a storage class that the store has; STANDARD is everywhere.",
+            )
+        return None
+
+    def _try_opening(self, key: str, wanted: dict[str, Any]) -> str:
+        """The code with which the store refuses to open an upload; "" when it is open."""
+        create = self.bucket.client().create_multipart_upload
+        opened = self.attempt("Opening a probe's upload", create, **self.bucket.at(key), **wanted)
+        if not opened.refusal:
+            self.keys.add(key)
+            self._uploads.append(Upload(key, opened.answer["UploadId"]))
+        return opened.refusal
 
     def abort(self, upload: Upload) -> None:
         abort_upload(self.bucket, upload)
@@ -102,7 +133,10 @@ class Trial:
         self._uploads.remove(upload)
 
     def clear(self) -> None:
-        """Remove all of it; raises the first thing that went wrong, after the rest was tried."""
+        """Remove all of it; raises the first thing that went wrong, after the rest was tried.
+
+        A store that does not answer is not asked again for each: the next probe removes what is left.
+        """
         problems: list[VaultError] = []
         steps = [partial(self.abort, upload) for upload in self._uploads]
         steps += [partial(self.remove, key) for key in sorted(self.keys)]
@@ -110,6 +144,8 @@ class Trial:
             try:
                 step()
             except VaultError as error:
+                if isinstance(error, VaultUnavailable) and not isinstance(error.__cause__, ClientError):
+                    raise
                 problems.append(error)
         if problems:
             raise problems[0]

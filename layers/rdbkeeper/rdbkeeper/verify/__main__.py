@@ -9,10 +9,19 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
-from rdbkeeper.domain.audit import Finding, find_manifest_fault
+from rdbkeeper.domain.audit import find_manifest_fault
 from rdbkeeper.domain.catalog import Level
 from rdbkeeper.domain.copy import CopiedFile, Manifest
-from rdbkeeper.domain.errors import ManifestUnreadable, RdbkeeperError, unexpected
+from rdbkeeper.domain.errors import (
+    ManifestUnreadable,
+    RdbkeeperError,
+    StoreMismatch,
+    StreamCutShort,
+    VaultDenied,
+    VaultRefused,
+    VaultUnavailable,
+    unexpected,
+)
 from rdbkeeper.domain.outcome import human_size
 from rdbkeeper.flows.check_copy import CopyCheck, Position
 from rdbkeeper.flows.pace import Pace
@@ -21,6 +30,13 @@ from rdbkeeper.verify.places import Found, S3Access, find_copies, place_of
 WHOLE, DAMAGED, NOT_CHECKED = 0, 1, 2
 LANES = 4
 PROGRESS_EVERY_S = 0.5
+_HINTS: dict[type[RdbkeeperError], str] = {
+    VaultDenied: "Look at your credentials: they need s3:ListBucket on the bucket and s3:GetObject on its objects.",
+    VaultRefused: "Look at the bucket's name, --endpoint-url and --region.",
+    VaultUnavailable: "Look at the network and --endpoint-url, or at the disk and its permissions; then check again.",
+    StreamCutShort: "Check it again; if this repeats, the store does not send what it says it has.",
+    StoreMismatch: "It was changed while it was read. Check it again once nothing writes.",
+}
 
 EXAMPLES = """\
 examples:
@@ -53,12 +69,10 @@ def main(arguments: Sequence[str], out: TextIO, err: TextIO) -> int:
     try:
         found = find_copies(given.target, access)
         return Verification(found, out, err).run()
-    except RdbkeeperError as error:
-        print(f"Not checked: {error}", file=err)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - whoever checks a backup at night is told a sentence, not a stack trace
-        print(f"Not checked: {unexpected(f'Checking {given.target}', error).message}", file=err)
+        print(f"Not checked: {_sentence(f'Checking {given.target}', error)}", file=err)
     return NOT_CHECKED
 
 
@@ -91,9 +105,11 @@ class Verification:
         for key in self._found.manifests:
             try:
                 end = self._check(key)
-            except RdbkeeperError as error:
+            except BrokenPipeError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one copy that brings a defect out must not hide the others
                 self._clear_progress()
-                self._say(f"{_name(key)}: NOT CHECKED: {error}")
+                self._say(f"{_name(key)}: NOT CHECKED: {_sentence(f'Checking {_name(key)}', error)}")
                 end = NOT_CHECKED
             self._counts[end] += 1
         self._summarise()
@@ -106,13 +122,22 @@ class Verification:
             return DAMAGED
         clock = _Clock()
         check = CopyCheck(manifest, place_of(key), self._found.store, clock, Pace(None, clock), LANES)
-        position, told_at = Position(), clock.monotonic()
+        position, found, told_at = Position(), 0, clock.monotonic()
         while not check.is_done(position):
             file, files_done = manifest.files[position.file], position.file
-            position = check.advance(position)
+            try:
+                position = check.advance(position)
+            except RdbkeeperError as error:
+                if not position.findings:
+                    raise
+                return self._tell_damage_so_far(manifest, file, position, error)
             if position.file > files_done:
                 self._clear_progress()
-                self._tell_file(file, [finding for finding in position.findings if finding.file == file.name])
+                if _count(position) > found:
+                    self._tell_damage(file, position)
+                else:
+                    self._tell_whole(file)
+                found = _count(position)
             elif clock.monotonic() - told_at >= PROGRESS_EVERY_S:
                 told_at = clock.monotonic()
                 self._show_progress(manifest, file, position.sums.size_bytes)
@@ -128,22 +153,36 @@ class Verification:
         fault = find_manifest_fault(manifest, _name(key))
         return manifest if fault is None else fault.detail
 
-    def _tell_file(self, file: CopiedFile, findings: Sequence[Finding]) -> None:
-        if not findings:
-            unchecked = f", unchecked: {file.unchecked_reason}" if file.unchecked_reason else ""
-            self._say(f"  {file.name}.rdb: whole, {human_size(file.size_bytes)}, {file.rdb_version}{unchecked}")
-        for finding in findings:
+    def _tell_whole(self, file: CopiedFile) -> None:
+        unchecked = f", unchecked: {file.unchecked_reason}" if file.unchecked_reason else ""
+        self._say(f"  {file.name}.rdb: whole, {human_size(file.size_bytes)}, {file.rdb_version}{unchecked}")
+
+    def _tell_damage(self, file: CopiedFile, position: Position) -> None:
+        shown = [finding for finding in position.findings if finding.file == file.name]
+        for finding in shown:
             self._say(f"  DAMAGED {finding.fault.value}: {finding.detail}")
+        if not shown:
+            self._say(f"  DAMAGED {file.name}.rdb: where is not shown, after so many others.")
 
     def _tell_copy(self, manifest: Manifest, position: Position) -> int:
         taken = f"{manifest.instance}, backup {manifest.backup_id} of {manifest.taken_at:%Y-%m-%d %H:%M:%S} UTC"
         if position.findings:
-            count = len(position.findings) + position.more_findings
+            count = _count(position)
             more = f", {position.more_findings} of them not shown" if position.more_findings else ""
             self._say(f"{manifest.copy_id}: DAMAGED: {count} found{more} ({taken})")
             return DAMAGED
         self._say(f"{manifest.copy_id}: whole, {manifest.level.value} ({taken})")
         return WHOLE
+
+    def _tell_damage_so_far(
+        self, manifest: Manifest, file: CopiedFile, position: Position, error: RdbkeeperError
+    ) -> int:
+        """What was found before the check broke off is damage, whatever the rest would be."""
+        self._clear_progress()
+        if position.has_findings:  # those of files before were told with them
+            self._tell_damage(file, position)
+        self._say(f"  NOT CHECKED {file.name}.rdb: {_sentence('', error)}")
+        return self._tell_copy(manifest, position)
 
     def _summarise(self) -> None:
         words = {WHOLE: "whole", DAMAGED: "damaged", NOT_CHECKED: "not checked"}
@@ -162,6 +201,18 @@ class Verification:
     def _clear_progress(self) -> None:
         if self._err.isatty():
             print("\r\x1b[K", end="", file=self._err, flush=True)
+
+
+def _count(position: Position) -> int:
+    return len(position.findings) + position.more_findings
+
+
+def _sentence(what: str, error: Exception) -> str:
+    """What went wrong, and what to do for whoever checks copies by hand: most hints are meant for runs."""
+    if not isinstance(error, RdbkeeperError):
+        return unexpected(what, error).message
+    hint = next((hint for kind, hint in _HINTS.items() if isinstance(error, kind) and error.hint), error.hint)
+    return f"{error.message} Hint: {hint}" if hint else error.message
 
 
 def _name(manifest_key: str) -> str:

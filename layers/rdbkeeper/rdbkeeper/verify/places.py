@@ -12,8 +12,11 @@ from rdbkeeper.domain.errors import CopyNotFound, InvalidRequest, SettingsError
 from rdbkeeper.ports import ByteStream, StoredObject
 
 _MANIFEST = re.compile(rf"(?:.*/)?manifests/[^/]+\.(?:{'|'.join(level.value for level in Level)})\.json")
+# What S3 and stores like it have as names, the old ones included; the client refuses all others with a defect's words.
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _COPY_FOLDER = re.compile(r"(?P<path>(?:.*/)?)(?P<copy_id>[0-9]{8}T[0-9]{6}Z-[^/]+)/")
 S3_SCHEME = "s3://"
+_S3_HINT = "Write s3://BUCKET/PREFIX/INSTANCE/."
 
 
 class Store(Protocol):
@@ -57,7 +60,9 @@ def find_copies(target: str, access: S3Access) -> Found:
     if target.startswith(S3_SCHEME):
         bucket, _, key = target.removeprefix(S3_SCHEME).partition("/")
         if not bucket:
-            raise InvalidRequest(f"{target} names no bucket.", hint="Write s3://BUCKET/PREFIX/INSTANCE/.")
+            raise InvalidRequest(f"{target} names no bucket.", hint=_S3_HINT)
+        if not _BUCKET.fullmatch(bucket):
+            raise InvalidRequest(f"{bucket[:80]!r} is not a bucket's name.", hint=_S3_HINT)
         store: Store = _open_bucket(bucket, access)
         return Found(store, _select(store, key, target))
     if "://" in target:
@@ -65,12 +70,22 @@ def find_copies(target: str, access: S3Access) -> Found:
     return _find_in_folder(target)
 
 
+def _find_path(target: str) -> Path | None:
+    try:
+        path = Path(target).resolve()
+        return path if target and path.exists() else None
+    except (OSError, ValueError):  # too long, or with a character that no path has
+        return None
+
+
 def _find_in_folder(target: str) -> Found:
     from rdbkeeper.vaults.folder import Folder
 
-    path = Path(target).resolve()
-    if not path.exists():
-        raise CopyNotFound(f"There is no {target}.", hint="Name a manifest, a copy's folder, or the folder above it.")
+    path = _find_path(target)
+    if path is None:
+        raise CopyNotFound(
+            f"There is no {target[:200]!r}.", hint="Name a manifest, a copy's folder, or the folder above it."
+        )
     # From two above a manifest, its data can be found beside it; from above a copy's folder, its manifest can.
     root = path.parents[min(1, len(path.parents) - 1)] if path.is_file() else path.parent
     key = path.relative_to(root).as_posix() + ("" if path.is_file() else "/")
