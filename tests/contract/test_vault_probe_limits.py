@@ -236,5 +236,5 @@ def test_probes_have_clients_of_their_own_that_try_once_and_wait_little(monkeypa
     with pytest.raises(VaultUnavailable):
         adapters.open_vault(binding, Capabilities()).find_objects("")
     probing, working = (client.meta.config for client in made)
-    assert (probing.retries["total_max_attempts"], probing.connect_timeout, probing.read_timeout) == (1, 5, 10)
+    assert (probing.retries["total_max_attempts"], probing.connect_timeout, probing.read_timeout) == (2, 5, 10)
     assert working.retries["total_max_attempts"] == 3

@@ -118,6 +118,7 @@ def removals_that_were_cut_off() -> World:
 @_at_rest
 def what_was_left_behind() -> World:
     world = _world()
+    add_copy(world, "present", 5, {"0001": file_of(40, 53)})  # where there is no manifest at all, nothing goes
     leave_fragment(world, "old", -3, {"0001": file_of(40, 50), "0002": file_of(41, 51)}, timedelta(days=3))
     leave_fragment(world, "young", 0, {"0001": file_of(42, 52)}, timedelta(hours=20))
     stage_leftovers(world)

@@ -45,9 +45,10 @@ _CONFIG = Config(
     s3={"payload_signing_enabled": False},
 )
 
-# A probe tells within a minute or two whether a store can be used; one that is repeated tells the same later.
+# A probe tells within a minute or two whether a store can be used. One answer of "slow down" must not take a vault
+# offline for an hour, so each call has a second attempt.
 _PROBING = _CONFIG.merge(
-    Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
+    Config(retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=5, read_timeout=10)
 )
 
 # A thousand rules meet the rates of Lambda's and CloudWatch's control planes; botocore then slows down by itself.

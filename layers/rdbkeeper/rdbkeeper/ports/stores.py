@@ -192,6 +192,7 @@ class Adapters(Protocol):
     def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
         """Find out whether a vault, registered or not, can be used, and `closely` also what its store honours.
 
-        Leaves nothing behind. Raises VaultError for what keeps the vault from being used, InvalidRequest for an
-        endpoint that must not be reached.
+        Answers within LIGHT_PROBE_S or CLOSE_PROBE_S, and leaves nothing behind: what it could not remove because the
+        store fell silent, a later one removes. Raises VaultError for what keeps the vault from being
+        used, InvalidRequest for an endpoint that must not be reached.
         """
