@@ -54,7 +54,7 @@ def _count_rules() -> Iterator[Line]:
     yield Line(f"reconcile, {MANY} rules and nothing to do: calls", reconciled.total, MOST_RECONCILE_CALLS)
     for name, count in sorted(reconciled.calls.items()):
         yield Line(f"of these, {name}", count)
-    yield Line("of these, writes", len(reconciled.writes), 0)
+    yield Line("of these, writes (when its vault was looked at)", len(reconciled.writes), 1)
     yield Line("processor seconds of it", cpu_s)
     quiet_s, everything_s = plan_cpu_s(VERY_MANY)
     yield Line(f"plan, {VERY_MANY} rules and nothing to do: processor seconds", quiet_s, MOST_PLAN_CPU_S)

@@ -14,13 +14,14 @@ from rdbkeeper.aws.run_table import DynamoRunTable
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.fleet.plan import Registry, plan
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.vault import Capabilities, ProbeReport, VaultBinding
 from rdbkeeper.entry.settings import StoreSettings
 from rdbkeeper.entry.wiring import AwsAdapters
 from rdbkeeper.flows.fleet import FleetWork
 from rdbkeeper.flows.reconcile import Reconcile
 from rdbkeeper.flows.rules_context import RulesContext
 from rdbkeeper.flows.show import ShowRules
-from rdbkeeper.ports import Record
+from rdbkeeper.ports import ProbeFindings, Record
 from tests.bench.many_rules import NOW, RULES_PER_INSTANCE, TABLE, make_fleet, make_rules, put_rows
 from tests.bench.paged_services import PagedServices
 from tests.fakes.clock import FakeClock
@@ -74,14 +75,25 @@ class Shop:
         return Asked(answer, Counter(self._services.calls))
 
 
+class _SparedVaults(AwsAdapters):
+    """The adapters, less the probes of vaults: there are few of these, however many rules there are."""
+
+    def probe_vault(self, binding: VaultBinding, *, closely: bool) -> ProbeFindings:
+        assert not closely, "this hour is one of those in which vaults are only looked at"
+        return ProbeFindings(binding.region, None)
+
+
 def _work_over(client: Callable[[str], Any], fleet: ModelFleet, journal: ListJournal) -> FleetWork:
     clock, stack = FakeClock(NOW), fleet.prototype.stack
+    adapters = _SparedVaults(StoreSettings(TABLE, "vault", "staging", region="us-east-1"), client)
+    adapters.vaults.record_probe("default", ProbeReport(NOW, None, Capabilities(), NOW))
     return FleetWork(
         stack=stack,
         rules=DynamoRuleTable(client("dynamodb"), TABLE, clock),
         runs=DynamoRunTable(client("dynamodb"), TABLE, clock),
+        vaults=adapters.vaults,
         services=AwsFleet(client, stack),
-        adapters=AwsAdapters(StoreSettings(TABLE, "vault", "staging"), client),
+        adapters=adapters,
         journal=journal,
         clock=clock,
     )

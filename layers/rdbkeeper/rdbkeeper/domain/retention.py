@@ -16,7 +16,7 @@ from rdbkeeper.domain.moments import write_moment
 
 GRACE = timedelta(days=3)
 MOST_OUTGOING = 10
-# The largest number of each kind; ten years of days are what the issue of a backup may be asked for by an auditor.
+# The largest number of each: ten years of days and weeks, twenty of months, a hundred of years.
 MOST = {
     "keep_days": 3650,
     "keep_last": 10_000,
