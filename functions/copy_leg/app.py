@@ -7,8 +7,8 @@ from typing import Any
 
 from rdbkeeper.entry import wiring
 from rdbkeeper.entry.settings import StoreSettings, read_logged
-from rdbkeeper.flows.run_context import run_id_of
-from rdbkeeper.flows.worker import do_share
+from rdbkeeper.flows.runs.context import run_id_of
+from rdbkeeper.flows.runs.worker import do_share
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rdbkeeper.entry.answers import answer
 from rdbkeeper.entry.requests import parse_reconcile
 from rdbkeeper.entry.settings import ManageSettings
 from rdbkeeper.entry.stack_events import check_is_our_stack, find_stack_event, serve_stack_event
-from rdbkeeper.flows.reconcile import Reconcile
+from rdbkeeper.flows.fleet.reconcile import Reconcile
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from aws_durable_execution_sdk_python import DurableContext, durable_execution
 from rdbkeeper.entry import wiring
 from rdbkeeper.entry.run_events import read_run_request
 from rdbkeeper.entry.settings import RunSettings, read_logged, rule_of
-from rdbkeeper.flows.run import run_rule
-from rdbkeeper.flows.run_context import run_id_of
+from rdbkeeper.flows.runs.context import run_id_of
+from rdbkeeper.flows.runs.run import run_rule
 
 
 @durable_execution

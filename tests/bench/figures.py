@@ -17,10 +17,10 @@ from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.vault import Capabilities, ProbeReport, VaultBinding
 from rdbkeeper.entry.settings import StoreSettings
 from rdbkeeper.entry.wiring import AwsAdapters
-from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.reconcile import Reconcile
-from rdbkeeper.flows.rules_context import RulesContext
-from rdbkeeper.flows.show import ShowRules
+from rdbkeeper.flows.fleet.reconcile import Reconcile
+from rdbkeeper.flows.fleet.work import FleetWork
+from rdbkeeper.flows.rules.context import RulesContext
+from rdbkeeper.flows.rules.show import ShowRules
 from rdbkeeper.ports import ProbeFindings, Record
 from tests.bench.many_rules import NOW, RULES_PER_INSTANCE, TABLE, make_fleet, make_rules, put_rows
 from tests.bench.paged_services import PagedServices

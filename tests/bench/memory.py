@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rdbkeeper.domain.transfer import CopySettings
-from rdbkeeper.flows.transfer import lanes_for
+from rdbkeeper.flows.runs.transfer import lanes_for
 from tests.bench.clients import Place, environment, our_copy
 from tests.bench.data_file import write_zeros
 from tests.bench.markdown import describe_machine, median, table

@@ -23,8 +23,8 @@ from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RunReport, RunState
 from rdbkeeper.entry.settings import StoreSettings
 from rdbkeeper.entry.wiring import AwsAdapters
-from rdbkeeper.flows.run import run_rule
-from rdbkeeper.flows.run_context import RunContext
+from rdbkeeper.flows.runs.context import RunContext
+from rdbkeeper.flows.runs.run import run_rule
 from rdbkeeper.ports import Poll, Record
 from tests.bench.answering_services import LISTED_ETAG, AnsweringServices
 from tests.bench.answering_store import AnsweringStore, Lying

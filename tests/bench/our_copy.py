@@ -27,10 +27,10 @@ from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.transfer import DEFAULT_PART_BYTES, CopySettings, Transfer
 from rdbkeeper.entry import wiring
-from rdbkeeper.flows.copy import CopySteps
-from rdbkeeper.flows.export import Export
-from rdbkeeper.flows.legs import Legs
-from rdbkeeper.flows.run_context import RunContext, Ticket
+from rdbkeeper.flows.runs.context import RunContext, Ticket
+from rdbkeeper.flows.runs.copy import CopySteps
+from rdbkeeper.flows.runs.export import Export
+from rdbkeeper.flows.runs.legs import Legs
 from rdbkeeper.ports import Part, Source, StoredObject, Upload, Vault
 from rdbkeeper.sources.elasticache import ElastiCacheSource
 from rdbkeeper.vaults.s3 import S3Vault

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from rdbkeeper.domain.outcome import human_duration
 from rdbkeeper.domain.transfer import CopySettings, part_size_bytes
-from rdbkeeper.flows.copy import leg_budget_s
-from rdbkeeper.flows.transfer import MOST_ITEMS_PER_LEG
+from rdbkeeper.flows.runs.copy import leg_budget_s
+from rdbkeeper.flows.runs.transfer import MOST_ITEMS_PER_LEG
 
 MEBIBYTE = 1 << 20
 GIGABYTE = 10**9

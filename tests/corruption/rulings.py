@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rdbkeeper.domain.backup import Shard, StagedFile
 from rdbkeeper.domain.errors import IntegrityError
 from rdbkeeper.domain.transfer import FileTransfer, Stretch
-from rdbkeeper.flows.publish import judge_file
+from rdbkeeper.flows.runs.publish import judge_file
 from rdbkeeper.rdb.checksum import sum_up
 
 VERIFIED = "verified"

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from rdbkeeper.domain.errors import ChecksumMismatch, NotAnRdbFile
-from rdbkeeper.flows import publish
+from rdbkeeper.flows.runs import publish
 from rdbkeeper.rdb.envelope import Verdict, judge, read_version
 from tests.corruption.damage import FLIPS, TRUNCATIONS, as_trials, plan_flips, plan_truncations
 from tests.corruption.other_damage import DAMAGES, Damage

@@ -15,8 +15,8 @@ from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.selection import MOST_BACKUPS_PER_RUN
 from rdbkeeper.domain.transfer import DEFAULT_PART_BYTES, FileTransfer, Piece, Transfer
-from rdbkeeper.flows.run_context import Ticket
-from rdbkeeper.flows.worker import write_share
+from rdbkeeper.flows.runs.context import Ticket
+from rdbkeeper.flows.runs.worker import write_share
 from tests.demo.checks import load_and_compare, read_manifests
 from tests.demo.world import STACK, Made, World
 from tests.end_to_end.asking import ask, create_event, make_rules, send, show

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import RdbkeeperError, WorkerDenied, WorkerDied, unexpected
 from rdbkeeper.domain.run_request import RunRequest
-from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.flows.worker import do_share
+from rdbkeeper.flows.runs.context import RunContext
+from rdbkeeper.flows.runs.worker import do_share
 from rdbkeeper.ports import Poll, Record
 from tests.faults.injector import ForeignError
 from tests.faults.oracles import Violation

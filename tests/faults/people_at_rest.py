@@ -9,8 +9,8 @@ from rdbkeeper.domain.copy_query import RulePlace
 from rdbkeeper.domain.errors import RdbkeeperError
 from rdbkeeper.domain.retention import Retention
 from rdbkeeper.domain.rule import Rule, RuleEdit
-from rdbkeeper.flows.copy_marks import MarkCopies
-from rdbkeeper.flows.rules_context import RulesContext
+from rdbkeeper.flows.copies.marks import MarkCopies
+from rdbkeeper.flows.rules.context import RulesContext
 from tests.fakes.rdb_files import flip_bit
 from tests.faults.fault import Kind
 from tests.faults.reading import copy_id_of

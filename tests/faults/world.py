@@ -15,7 +15,7 @@ from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
 from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
-from rdbkeeper.flows.run import run_rule
+from rdbkeeper.flows.runs.run import run_rule
 from rdbkeeper.ports import Poll, Record
 from tests.fakes.clock import FakeClock
 from tests.fakes.journal import Line

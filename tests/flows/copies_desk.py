@@ -10,9 +10,9 @@ from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.copy import CopiedFile, Manifest, data_key
 from rdbkeeper.domain.copy_query import RulePlace, VaultPlace
 from rdbkeeper.domain.rule import RuleState
-from rdbkeeper.flows.copies import ShowCopies
-from rdbkeeper.flows.copy_marks import MarkCopies
-from rdbkeeper.flows.rules_context import RulesContext
+from rdbkeeper.flows.copies.marks import MarkCopies
+from rdbkeeper.flows.copies.show import ShowCopies
+from rdbkeeper.flows.rules.context import RulesContext
 from tests.fakes.vault import MemoryVault
 from tests.flows.desk import NAME, Desk, Through, directly, new_rule
 

@@ -12,16 +12,16 @@ from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.vault import Capabilities, VaultBinding
 from rdbkeeper.entry.answers import RuleActions
-from rdbkeeper.flows.browse import BrowseSources
-from rdbkeeper.flows.fleet import FleetWork
-from rdbkeeper.flows.reconcile import Reconcile
-from rdbkeeper.flows.register import RegisterRules
-from rdbkeeper.flows.rules_context import RulesContext
-from rdbkeeper.flows.run import run_rule
-from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.flows.show import ShowRules
-from rdbkeeper.flows.start import StartRuns
-from rdbkeeper.flows.vaults import KeepVaults
+from rdbkeeper.flows.fleet.reconcile import Reconcile
+from rdbkeeper.flows.fleet.work import FleetWork
+from rdbkeeper.flows.rules.browse import BrowseSources
+from rdbkeeper.flows.rules.context import RulesContext
+from rdbkeeper.flows.rules.register import RegisterRules
+from rdbkeeper.flows.rules.show import ShowRules
+from rdbkeeper.flows.rules.start import StartRuns
+from rdbkeeper.flows.runs.context import RunContext
+from rdbkeeper.flows.runs.run import run_rule
+from rdbkeeper.flows.vaults.bind import KeepVaults
 from rdbkeeper.ports import Record, Upload
 from tests.fakes.adapters import MemoryAdapters
 from tests.fakes.clock import FakeClock

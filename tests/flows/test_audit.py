@@ -11,7 +11,7 @@ from rdbkeeper.domain.catalog import Mark, mark_key
 from rdbkeeper.domain.errors import LeaseLost, RunFailed, StoreMismatch, VaultDenied, VaultUnavailable
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
-from rdbkeeper.flows import audit
+from rdbkeeper.flows.runs import audit
 from rdbkeeper.ports import Record
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file

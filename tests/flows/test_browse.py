@@ -8,7 +8,7 @@ import pytest
 
 from rdbkeeper.domain.backup import BackupState
 from rdbkeeper.domain.errors import InstanceNotFound, SourceDenied
-from rdbkeeper.flows.browse import BrowseSources
+from rdbkeeper.flows.rules.browse import BrowseSources
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.desk import NAME, NOW, Desk, new_rule
 from tests.flows.order import picture

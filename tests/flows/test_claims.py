@@ -14,8 +14,8 @@ from rdbkeeper.domain.claim import make_claim
 from rdbkeeper.domain.errors import PlaceTaken, RdbkeeperError, StoreMismatch, VaultDenied, VaultUnavailable
 from rdbkeeper.domain.rule import RuleEdit
 from rdbkeeper.domain.vault import VaultBinding
-from rdbkeeper.flows.claim_upkeep import KeepClaims
-from rdbkeeper.flows.claims import claim_place, release_place
+from rdbkeeper.flows.fleet.claim_upkeep import KeepClaims
+from rdbkeeper.flows.vaults.claims import claim_place, release_place
 from rdbkeeper.ports import Record
 from tests.fakes.faults import Faults, FaultyPort
 from tests.fakes.fleet import SETTINGS

@@ -17,8 +17,8 @@ from rdbkeeper.domain.errors import RunFailed, SourceDenied, TableUnavailable, V
 from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.status import RunReport, RunState
-from rdbkeeper.flows.clean_up import PastRuns
-from rdbkeeper.flows.removal import remove_copy
+from rdbkeeper.flows.copies.removal import remove_copy
+from rdbkeeper.flows.runs.clean_up import PastRuns
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.world import NIGHT, World, after_each

@@ -12,7 +12,7 @@ from rdbkeeper.domain.catalog import Level, Mark, manifest_key, mark_key
 from rdbkeeper.domain.copy import data_key
 from rdbkeeper.domain.copy_query import CopyFilter, CopyState, RulePlace, VaultPlace, VaultPlaces
 from rdbkeeper.domain.errors import CopyNotFound, RuleNotFound, VaultDenied, VaultNotFound, VaultUnavailable
-from rdbkeeper.flows import copy_places
+from rdbkeeper.flows.copies import places as copy_places
 from rdbkeeper.ports import Lock, Record
 from tests.flows.copies_desk import BESIDE, HERE, NIGHT, PATH, at_desk, id_of, in_vault, mark, put_copy, show
 from tests.flows.desk import NAME, Desk
@@ -143,7 +143,7 @@ def test_a_lock_that_has_ended_locks_nothing_and_a_legal_hold_has_no_end() -> No
 
 
 def test_a_request_for_locked_copies_looks_at_so_many_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rdbkeeper.flows.copies.MOST_LOCKS_READ", 3)
+    monkeypatch.setattr("rdbkeeper.flows.copies.show.MOST_LOCKS_READ", 3)
     desk = at_desk(*[VERIFIED] * 8)
     vault = in_vault(desk, locks=True)
     for night in (0, 6):
@@ -379,7 +379,7 @@ def test_a_manifest_of_another_copy_is_told() -> None:
 
 
 def test_a_vast_manifest_is_shown_without_the_sums_of_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rdbkeeper.flows.copies.LARGEST_MANIFEST_SHOWN_BYTES", 100)
+    monkeypatch.setattr("rdbkeeper.flows.copies.show.LARGEST_MANIFEST_SHOWN_BYTES", 100)
     copy = one(at_desk(VERIFIED))
     assert {file["part_sha256"] for file in copy["manifest"]["files"]} == {"left out: look into the manifest"}
 

@@ -9,7 +9,7 @@ from threading import Event, Thread
 import pytest
 
 from rdbkeeper.domain.errors import CopyNotFound, RdbkeeperError, RequestError, RuleBusy
-from rdbkeeper.flows.removal import finish_removals
+from rdbkeeper.flows.copies.removal import finish_removals
 from rdbkeeper.ports import Record
 from tests.fakes.faults import Faults, FaultyPort
 from tests.flows.copies_desk import HERE, PATH, at_desk, in_vault, keys_of, mark

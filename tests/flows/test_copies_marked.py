@@ -22,7 +22,7 @@ from rdbkeeper.domain.errors import (
     VaultDenied,
 )
 from rdbkeeper.domain.removal import RemovalPlan
-from rdbkeeper.flows.removal import remove_copy
+from rdbkeeper.flows.copies.removal import remove_copy
 from rdbkeeper.ports import Lock, Record
 from tests.flows.copies_desk import BESIDE, HERE, PATH, at_desk, id_of, in_vault, keys_of, mark, put_copy
 from tests.flows.desk import NAME, Desk, Through, directly

@@ -10,7 +10,7 @@ from rdbkeeper.domain import selection
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.errors import FleetDenied, RunFailed
 from rdbkeeper.domain.run_request import MOST_HAND_OVERS, RunRequest
-from rdbkeeper.flows import hand_over
+from rdbkeeper.flows.runs import hand_over
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.flows.world import World
 

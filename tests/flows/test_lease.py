@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from rdbkeeper.domain.rule import RuleState
-from rdbkeeper.flows.lease import GRACE
-from rdbkeeper.flows.run_context import LONGEST_INVOCATION
+from rdbkeeper.flows.runs.context import LONGEST_INVOCATION
+from rdbkeeper.flows.runs.lease import GRACE
 from tests.flows.world import World
 
 OTHER = "arn:aws:lambda:::function:f:1/durable-execution/other/1"

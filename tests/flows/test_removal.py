@@ -12,7 +12,7 @@ import pytest
 from rdbkeeper.domain.catalog import CatalogEntry, Mark, mark_key
 from rdbkeeper.domain.errors import VaultDenied, VaultUnavailable
 from rdbkeeper.domain.removal import RemovalEnd, RemovalOutcome, RemovalPlan
-from rdbkeeper.flows.removal import find_plan, finish_removals, remove_copy
+from rdbkeeper.flows.copies.removal import find_plan, finish_removals, remove_copy
 from rdbkeeper.ports import Lock
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.world import World, after_each

@@ -16,7 +16,7 @@ from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Reten
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.vault import StoreSum
-from rdbkeeper.flows import retain
+from rdbkeeper.flows.runs import retain
 from rdbkeeper.ports import Lock
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import rdb_file

@@ -17,7 +17,7 @@ from rdbkeeper.domain.errors import (
     VaultUnavailable,
 )
 from rdbkeeper.domain.selection import MOST_BACKUPS_PER_RUN
-from rdbkeeper.flows import copy
+from rdbkeeper.flows.runs import copy
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.flows.world import NIGHT, World, after_each
 

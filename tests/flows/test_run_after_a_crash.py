@@ -9,7 +9,7 @@ import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, RunFailed, VaultUnavailable
 from rdbkeeper.domain.rule import RuleState
-from rdbkeeper.flows.copy import MOST_LEG_ATTEMPTS
+from rdbkeeper.flows.runs.copy import MOST_LEG_ATTEMPTS
 from rdbkeeper.ports import Upload
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file

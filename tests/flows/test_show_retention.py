@@ -13,7 +13,7 @@ from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
 from rdbkeeper.domain.retention_plan import lock_notes
 from rdbkeeper.domain.rule import RuleEdit
 from rdbkeeper.domain.vault import Capabilities, VaultBinding, VaultOptions
-from rdbkeeper.flows.foresee import MOST_LISTED
+from rdbkeeper.flows.rules.foresee import MOST_LISTED
 from rdbkeeper.ports import ProbeFindings
 from tests.fakes.rdb_files import rdb_file
 from tests.fakes.vault import MemoryVault

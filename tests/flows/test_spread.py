@@ -8,9 +8,9 @@ import pytest
 
 from rdbkeeper.domain.errors import LeaseLost, VaultDenied, WorkerDenied, WorkerDied
 from rdbkeeper.domain.transfer import CopySettings
-from rdbkeeper.flows import legs
-from rdbkeeper.flows.legs import MOST_VAIN_ROUNDS
-from rdbkeeper.flows.worker import do_share
+from rdbkeeper.flows.runs import legs
+from rdbkeeper.flows.runs.legs import MOST_VAIN_ROUNDS
+from rdbkeeper.flows.runs.worker import do_share
 from rdbkeeper.ports import Record
 from tests.fakes.engine import ReplayEngine
 from tests.fakes.rdb_files import rdb_file

@@ -19,9 +19,9 @@ from rdbkeeper.domain.errors import (
     VaultUnavailable,
 )
 from rdbkeeper.domain.transfer import MEBIBYTE, FileTransfer, Piece, Transfer
-from rdbkeeper.flows.pace import Pace
-from rdbkeeper.flows.publish import judge_file
-from rdbkeeper.flows.transfer import (
+from rdbkeeper.flows.runs.pace import Pace
+from rdbkeeper.flows.runs.publish import judge_file
+from rdbkeeper.flows.runs.transfer import (
     MOST_BUFFER_BYTES,
     MOST_ITEMS_PER_LEG,
     OPENINGS_PER_PART,

@@ -12,9 +12,9 @@ from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.status import RuleStatus, RunReport
 from rdbkeeper.domain.transfer import CopySettings
-from rdbkeeper.flows.run import run_rule
-from rdbkeeper.flows.run_context import RunContext
-from rdbkeeper.flows.worker import do_share
+from rdbkeeper.flows.runs.context import RunContext
+from rdbkeeper.flows.runs.run import run_rule
+from rdbkeeper.flows.runs.worker import do_share
 from rdbkeeper.ports import Poll, Record
 from tests.fakes.adapters import MemoryAdapters
 from tests.fakes.clock import FakeClock

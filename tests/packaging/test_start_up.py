@@ -51,8 +51,8 @@ ADAPTERS = {
     "rdbkeeper.vaults.s3",
 }
 # Rules are managed by people and fleets by the clock; runs begin by the thousand and need none of it.
-OF_THE_FLEET = ("rdbkeeper.domain.fleet.parts", "rdbkeeper.domain.fleet.plan", "rdbkeeper.flows.fleet")
-OF_RUNS = ("rdbkeeper.flows.run", "rdbkeeper.flows.transfer", "rdbkeeper.rdb")
+OF_THE_FLEET = ("rdbkeeper.domain.fleet.parts", "rdbkeeper.domain.fleet.plan", "rdbkeeper.flows.fleet.work")
+OF_RUNS = ("rdbkeeper.flows.runs.run", "rdbkeeper.flows.runs.transfer", "rdbkeeper.rdb")
 
 IMPORT = """
 import json, sys

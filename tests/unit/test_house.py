@@ -24,7 +24,7 @@ ARROWS = {
     "entry": {"entry", "flows", "ports", "domain"},
     "entry.wiring": {"entry", "flows", "ports", "domain", "sources", "vaults", "aws"},
     # Somebody else's tool, with which a copy is checked where rdbkeeper does not run.
-    "verify": {"verify", "flows.check_copy", "flows.pace", "ports", "domain", "rdb", "vaults"},
+    "verify": {"verify", "flows.copies.check", "flows.runs.pace", "ports", "domain", "rdb", "vaults"},
     "functions": {"entry", "flows", "__init__"},
     "__init__": set(),
 }

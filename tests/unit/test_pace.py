@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdbkeeper.flows.pace import BYTES_PER_MEGABIT, Pace, lanes_under_cap, workers_under_cap
+from rdbkeeper.flows.runs.pace import BYTES_PER_MEGABIT, Pace, lanes_under_cap, workers_under_cap
 from tests.fakes.clock import FakeClock
 
 KIBIBYTE = 1 << 10

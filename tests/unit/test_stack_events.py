@@ -10,7 +10,7 @@ import pytest
 
 from rdbkeeper.domain.errors import FleetDenied, FleetUnavailable, InvalidRequest, SettingsError
 from rdbkeeper.entry.stack_events import StackEvent, check_is_our_stack, find_stack_event, serve_stack_event
-from rdbkeeper.flows.reconcile import Reconcile
+from rdbkeeper.flows.fleet.reconcile import Reconcile
 from rdbkeeper.ports import Record
 from tests.flows.desk import Desk, new_rule
 

@@ -24,7 +24,7 @@ from rdbkeeper.domain.transfer import (
     part_size_bytes,
     smallest_part_bytes,
 )
-from rdbkeeper.flows.transfer import MOST_ITEMS_PER_LEG
+from rdbkeeper.flows.runs.transfer import MOST_ITEMS_PER_LEG
 
 GIBIBYTE = 1024 * MEBIBYTE
 LARGEST_OBJECT_BYTES = 5 * 1024 * GIBIBYTE  # what S3 allowed for years; larger ones fit as well

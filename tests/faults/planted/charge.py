@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.faults.fault import Kind
 from tests.faults.planted.bug import Change, Hint, PlantedBug, Promise
 
-_LEASE = "flows/lease.py"
-_RUN = "flows/run.py"
-_COPY = "flows/copy.py"
-_SCAN = "flows/scan.py"
-_CLEAN_UP = "flows/clean_up.py"
+_LEASE = "flows/runs/lease.py"
+_RUN = "flows/runs/run.py"
+_COPY = "flows/runs/copy.py"
+_SCAN = "flows/runs/scan.py"
+_CLEAN_UP = "flows/runs/clean_up.py"
 _REQUEST = "domain/run_request.py"
 _GOING = "if ended_at is None:"
 _PUBLISHED = "lock_copy(rule, vault, manifest, manifest.copied_at, self.context.log(ticket))"
@@ -74,7 +74,7 @@ IN_CHARGE = (
         "a rule that is being deleted is wanted",
         Promise.WANTED,
         Change(
-            "flows/run_context.py",
+            "flows/runs/context.py",
             "return None if rule is None or rule.state is RuleState.DELETING else rule",
             "return rule",
         ),
@@ -83,7 +83,7 @@ IN_CHARGE = (
         "a rule that was pointed elsewhere is copied to where it was",
         Promise.WANTED,
         Change(
-            "flows/run_context.py",
+            "flows/runs/context.py",
             "if not fresh.has_same_target(rule):",
             "if not fresh:",
         ),
@@ -92,7 +92,9 @@ IN_CHARGE = (
         "a run keeps its lease",
         Promise.ONE_RUN,
         Change(
-            "flows/report.py", "self.context.runs.free_lease(self.context.rule_name, self.context.execution)", "pass"
+            "flows/runs/report.py",
+            "self.context.runs.free_lease(self.context.rule_name, self.context.execution)",
+            "pass",
         ),
     ),
     PlantedBug(
@@ -110,7 +112,7 @@ IN_CHARGE = (
         "a run that ends early keeps its lease",
         Promise.ONE_RUN,
         Change(
-            "flows/report.py",
+            "flows/runs/report.py",
             "if self.context.find_wanted_rule() is not None:",
             "if self.context.find_wanted_rule() is None:",
         ),
@@ -228,7 +230,7 @@ IN_CHARGE = (
         "the run that follows is not told what failed",
         Promise.HANDS_OVER,
         Change(
-            "flows/hand_over.py",
+            "flows/runs/hand_over.py",
             "tried = tuple(outcome.copy_id for outcome in outcomes if outcome.status is not Status.COPIED)",
             "tried = ()",
         ),
@@ -246,6 +248,6 @@ IN_CHARGE = (
     PlantedBug(
         "runs of one chain do not share their exports",
         Promise.HANDS_OVER,
-        Change("flows/run_context.py", "return self.request.chain or self.run_id", "return self.run_id"),
+        Change("flows/runs/context.py", "return self.request.chain or self.run_id", "return self.run_id"),
     ),
 )

@@ -6,9 +6,9 @@ from tests.faults.fault import Kind
 from tests.faults.planted.bug import Change, Hint, PlantedBug, Promise
 
 _SELECTION = "domain/selection.py"
-_SCAN = "flows/scan.py"
-_EXPORT = "flows/export.py"
-_RUN = "flows/run.py"
+_SCAN = "flows/runs/scan.py"
+_EXPORT = "flows/runs/export.py"
+_RUN = "flows/runs/run.py"
 _DEFECT = (Kind.DEFECT,)
 
 CHOOSING = (
@@ -113,7 +113,7 @@ CHOOSING = (
         "what failed is told to be copied",
         Promise.HONEST,
         Change(
-            "flows/copy.py",
+            "flows/runs/copy.py",
             "isinstance(error, BackupBusy) else Status.FAILED",
             "isinstance(error, BackupBusy) else Status.COPIED",
         ),
@@ -126,7 +126,9 @@ CHOOSING = (
     PlantedBug(
         "a run does not count what failed",
         Promise.HONEST,
-        Change("flows/report.py", "failed = counts.get(Status.FAILED, 0)", "failed = counts.get(Status.SKIPPED, 0)"),
+        Change(
+            "flows/runs/report.py", "failed = counts.get(Status.FAILED, 0)", "failed = counts.get(Status.SKIPPED, 0)"
+        ),
     ),
     PlantedBug(
         "a defect is logged with its text",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from tests.faults.fault import Kind
 from tests.faults.planted.bug import Change, Hint, PlantedBug, Promise
 
-_REMOVAL = "flows/removal.py"
-_RETAIN = "flows/retain.py"
+_REMOVAL = "flows/copies/removal.py"
+_RETAIN = "flows/runs/retain.py"
 _DECIDE = "domain/retention_plan.py"
-_CLEAN_UP = "flows/clean_up.py"
-_AUDIT = "flows/audit_copy.py"
-_CHECK = "flows/check_copy.py"
-_LOCKS = "flows/locks.py"
+_CLEAN_UP = "flows/runs/clean_up.py"
+_AUDIT = "flows/runs/audit_copy.py"
+_CHECK = "flows/copies/check.py"
+_LOCKS = "flows/runs/locks.py"
 _HOLDING = Hint("the_last_copy_is_kept", (Kind.COPY_HELD,))
 _DATA_KEYS = "keys = _read_data_keys(vault, path, entry.copy_id, manifests)"
 _NO_LAST_VERIFIED = Change(
@@ -292,7 +292,7 @@ KEEPING = (
     PlantedBug(
         "checks of copies that are gone stay on record",
         Promise.NOTHING_LEFT,
-        Change("flows/audit.py", "context.runs.forget_checks(rule.name, gone)", "pass"),
+        Change("flows/runs/audit.py", "context.runs.forget_checks(rule.name, gone)", "pass"),
         also=Change(_RETAIN, "self.context.runs.forget_checks(rule.name, copy_ids)", "pass"),
     ),
     # ----------------------------------------------------------------- locks
@@ -321,7 +321,7 @@ KEEPING = (
         "a file whose tag is not that of its parts is taken for ours",
         Promise.IDENTICAL,
         Change(
-            "flows/publish.py",
+            "flows/runs/publish.py",
             "is_ours, check = stored.etag == _expected_etag(file), STORE_CHECKS[StoreSum.PART_MD5]",
             "is_ours, check = True, STORE_CHECKS[StoreSum.PART_MD5]",
         ),
@@ -330,7 +330,7 @@ KEEPING = (
         "what a store without sums holds is never read back",
         Promise.CONVERGES,
         Change(
-            "flows/run.py",
+            "flows/runs/run.py",
             "moved = legs.copy(transfer)",
             "pass",
             below="transfer = self._complete_to_read_back(legs, export, moved)",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.faults.fault import Kind
 from tests.faults.planted.bug import Change, Hint, PlantedBug, Promise
 
-_LEG = "flows/transfer.py"
-_LEGS = "flows/legs.py"
+_LEG = "flows/runs/transfer.py"
+_LEGS = "flows/runs/legs.py"
 _PLAN = "domain/transfer.py"
 
 MOVING = (
@@ -127,7 +127,7 @@ MOVING = (
         "a worker starts the count of parts at the file's beginning",
         Promise.IN_TURN,
         Change(
-            "flows/worker.py",
+            "flows/runs/worker.py",
             '"pieces": [piece.as_record() for piece in share],',
             '"pieces": [[piece.file, 1, piece.last_part] for piece in share],',
         ),
@@ -135,11 +135,11 @@ MOVING = (
     PlantedBug(
         "a worker lets its error out",
         Promise.OTHERS,
-        Change("flows/worker.py", "except RdbkeeperError as error:", "except ArithmeticError as error:"),
+        Change("flows/runs/worker.py", "except RdbkeeperError as error:", "except ArithmeticError as error:"),
     ),
     PlantedBug(
         "a leg that is always killed begins for ever",
         Promise.ENDS,
-        Change("flows/copy.py", "if attempts > MOST_LEG_ATTEMPTS:", "if not attempts:"),
+        Change("flows/runs/copy.py", "if attempts > MOST_LEG_ATTEMPTS:", "if not attempts:"),
     ),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.faults.fault import Kind
 from tests.faults.planted.bug import Change, Hint, PlantedBug, Promise
 
-_PUBLISH = "flows/publish.py"
-_COPY = "flows/copy.py"
+_PUBLISH = "flows/runs/publish.py"
+_COPY = "flows/runs/copy.py"
 _CHECKSUM = "rdb/checksum.py"
 _ENVELOPE = "rdb/envelope.py"
 _NOT_STORED = Change(

@@ -43,15 +43,15 @@ from rdbkeeper.entry.vault_requests import (
     UpdateVault,
     VaultCommand,
 )
-from rdbkeeper.flows.browse import BrowseSources
-from rdbkeeper.flows.copies import ShowCopies
-from rdbkeeper.flows.copy_marks import MarkCopies
+from rdbkeeper.flows.copies.marks import MarkCopies
+from rdbkeeper.flows.copies.show import ShowCopies
 from rdbkeeper.flows.defects import report_defect
-from rdbkeeper.flows.register import RegisterRules
-from rdbkeeper.flows.rules_context import RulesContext
-from rdbkeeper.flows.show import ShowRules
-from rdbkeeper.flows.start import StartRuns
-from rdbkeeper.flows.vaults import KeepVaults
+from rdbkeeper.flows.rules.browse import BrowseSources
+from rdbkeeper.flows.rules.context import RulesContext
+from rdbkeeper.flows.rules.register import RegisterRules
+from rdbkeeper.flows.rules.show import ShowRules
+from rdbkeeper.flows.rules.start import StartRuns
+from rdbkeeper.flows.vaults.bind import KeepVaults
 from rdbkeeper.ports import Journal, Record
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
-from rdbkeeper.flows.reconcile import Reconcile
+from rdbkeeper.flows.fleet.reconcile import Reconcile
 from rdbkeeper.ports import Journal, Record
 
 REQUEST_TYPES = ("Create", "Update", "Delete")

@@ -22,12 +22,12 @@ from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.domain.vault import DEFAULT_VAULT, Capabilities, StoreSum, VaultBinding
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
-from rdbkeeper.flows.run_context import RunContext
+from rdbkeeper.flows.runs.context import RunContext
 from rdbkeeper.ports import Clock, Engine, Journal, ProbeFindings, Record, Source, Vault, VaultTable
 
 if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
-    from rdbkeeper.flows.fleet import FleetWork
-    from rdbkeeper.flows.rules_context import RulesContext
+    from rdbkeeper.flows.fleet.work import FleetWork
+    from rdbkeeper.flows.rules.context import RulesContext
     from rdbkeeper.vaults.connection import Connections, MakeClient
 
 # botocore's standard mode repeats what throttling and lost connections interrupt. Time-outs times attempts stay
@@ -260,7 +260,7 @@ def leg_context(
 
 def rules(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> RulesContext:
     """What a person does with rules, over AWS."""
-    from rdbkeeper.flows.rules_context import RulesContext
+    from rdbkeeper.flows.rules.context import RulesContext
 
     return RulesContext(fleet_work(settings, journal, client), staging_bucket=settings.store.staging_bucket)
 
@@ -268,7 +268,7 @@ def rules(settings: ManageSettings, journal: Journal, client: Client = patient_c
 def fleet_work(settings: ManageSettings, journal: Journal, client: Client = patient_client) -> FleetWork:
     """What makes the fleet follow the rules, over AWS."""
     from rdbkeeper.aws.fleet import AwsFleet
-    from rdbkeeper.flows.fleet import FleetWork
+    from rdbkeeper.flows.fleet.work import FleetWork
 
     clock = SystemClock()
     return FleetWork(

@@ -23,8 +23,8 @@ from rdbkeeper.domain.errors import (
     unexpected,
 )
 from rdbkeeper.domain.outcome import human_size
-from rdbkeeper.flows.check_copy import CopyCheck, Position
-from rdbkeeper.flows.pace import Pace
+from rdbkeeper.flows.copies.check import CopyCheck, Position
+from rdbkeeper.flows.runs.pace import Pace
 from rdbkeeper.verify.places import Found, S3Access, find_copies, place_of
 
 WHOLE, DAMAGED, NOT_CHECKED = 0, 1, 2

@@ -1,0 +1,1 @@
+"""Copies at rest: showing, holding, reading and removing them."""

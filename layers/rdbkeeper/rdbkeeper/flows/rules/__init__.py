@@ -1,0 +1,1 @@
+"""What people do with rules: register, show, edit, start, delete."""

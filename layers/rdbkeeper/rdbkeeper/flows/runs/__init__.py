@@ -1,0 +1,1 @@
+"""One run of a rule, step by step: what its function does when its timer fires."""

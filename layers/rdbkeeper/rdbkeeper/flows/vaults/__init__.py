@@ -1,0 +1,1 @@
+"""Vaults: binding, probing, and whose a place in one is."""
