@@ -35,6 +35,7 @@ def test_every_resource_of_the_template_is_made(stack: Deployment) -> None:
 def test_functions_get_their_environment_resolved_and_as_text(cloud: LocalCloud, stack: Deployment) -> None:
     functions = cloud.client("lambda")
     variables = functions.get_function_configuration(FunctionName=f"{STACK}-run-rule")["Environment"]["Variables"]
+    assert f":stack/{STACK}/" in variables.pop("RDBKEEPER_STACK_ID")
     assert variables == {
         "POWERTOOLS_SERVICE_NAME": "rdbkeeper",
         "RDBKEEPER_STACK": STACK,

@@ -245,6 +245,8 @@ def _write_plan(vault: Vault, path: str, plan: RemovalPlan) -> RemovalPlan:
             there = find_plan(vault, path, plan.copy_id)
         else:
             return plan
+        if there is not None and there.to_json() == plan.to_json():
+            return plan  # ours: its answer was lost, and it was sent again
         if there is not None and there.by != plan.by and there.is_at_work(plan.at):
             return there
         if there is not None:
