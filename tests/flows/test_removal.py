@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from rdbkeeper.domain.catalog import CatalogEntry, Mark, mark_key
-from rdbkeeper.domain.errors import VaultDenied, VaultUnavailable
+from rdbkeeper.domain.errors import ObjectExists, VaultDenied, VaultUnavailable
 from rdbkeeper.domain.removal import RemovalEnd, RemovalOutcome, RemovalPlan
 from rdbkeeper.flows.copies.removal import find_plan, finish_removals, remove_copy
 from rdbkeeper.ports import Lock
@@ -64,6 +64,19 @@ def test_the_plan_is_there_before_and_the_manifest_goes_before_the_data(world: W
     remove(world, entry(world))
     assert world.vault.removed == [MANIFEST, DATA, f"{PATH}{OLD}/0002.rdb", PLAN]
     assert seen[0] == (True, True)
+
+
+def test_a_plan_that_was_sent_twice_is_known_for_our_own(world: World) -> None:
+    create = world.vault.create_object
+
+    def create_and_lose_the_answer(key: str, body: bytes, content_type: str) -> None:
+        create(key, body, content_type)
+        if key == PLAN:
+            raise ObjectExists("Creating it failed: it exists.")
+
+    world.vault.create_object = create_and_lose_the_answer
+    assert remove(world, entry(world)).end is RemovalEnd.REMOVED
+    assert world.vault.removed == [MANIFEST, DATA, f"{PATH}{OLD}/0002.rdb", PLAN]  # the plan last, and once
 
 
 def test_the_plan_tells_every_key_with_its_tag_and_why_and_by_whom(world: World) -> None:
