@@ -72,6 +72,7 @@ def show_nothing_new() -> int:
     """What a run costs that finds nothing new."""
     runs = [nothing_new.measure(copies) for copies in nothing_new.COUNTS]
     runs.append(nothing_new.measure(nothing_new.COUNTS[-1], nothing_new.KEEP_ALL_THERE))
+    runs.append(nothing_new.run_with_one_too_many(nothing_new.COUNTS[-1])[0])
     _tell("## A run that finds nothing new", "\n".join([nothing_new.HEADER, *(run.as_row() for run in runs)]))
     return sum(run.cpu_s > nothing_new.MOST_CPU_S for run in runs)  # the calls are bounded by tests
 

@@ -108,6 +108,8 @@ def run_with_one_too_many(copies: int) -> tuple[NothingNew, AnsweringStore]:
     """
     retention = Retention(keep_last=copies - 1)
     services, store = _prepare_with_store(copies, retention)
+    for service in ("dynamodb", "elasticache", "s3"):
+        services.client(service)  # making one is part of a start
     return _run(copies, retention, services), store
 
 

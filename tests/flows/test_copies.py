@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from rdbkeeper.ports import Lock, Record
 from tests.flows.copies_desk import BESIDE, HERE, NIGHT, PATH, at_desk, id_of, in_vault, mark, put_copy, show
 from tests.flows.desk import NAME, Desk
 from tests.flows.disturbances import count_calls
+from tests.flows.world import after_each
 
 ALL = CopyFilter()
 VERIFIED, UNCHECKED = Level.VERIFIED, Level.UNCHECKED
@@ -284,14 +284,15 @@ def test_a_slow_store_is_walked_for_so_long(monkeypatch: pytest.MonkeyPatch) -> 
     assert "there may be more" in show(desk).list(VaultPlaces("default"), ALL, "", 50)["notes"][0]
 
 
-def test_ten_thousand_copies_are_listed_in_one_reading_and_less_than_two_seconds() -> None:
+def test_ten_thousand_copies_are_listed_in_one_reading() -> None:
     desk = at_desk()
     for hour in range(10_000):
         copy_id = f"{NIGHT + timedelta(hours=hour):%Y%m%dT%H%M%SZ}-automatic.orders"
         desk.vault.objects[manifest_key(PATH, copy_id, VERIFIED)] = b""
-    began = time.process_time()
+    readings: list[str] = []
+    after_each(desk.vault, "catalog", lambda: readings.append("one"))
     answer = show(desk).list(HERE, CopyFilter(state=CopyState.VERIFIED), "", 200)
-    assert time.process_time() - began < 2
+    assert len(readings) == 1
     assert (len(answer["copies"]), answer["counts"]["verified"]) == (200, 10_000)
 
 
