@@ -56,18 +56,18 @@ MOVING = (
         "the last bytes that fill no part are left out",
         Promise.CONVERGES,
         Change(
-            _PLAN,
-            "return max(1, -(-self.staged.size_bytes // self.part_size_bytes))",
-            "return max(1, self.staged.size_bytes // self.part_size_bytes)",
+            "domain/parts.py",
+            "return max(1, -(-size_bytes // part_size_bytes))",
+            "return max(1, size_bytes // part_size_bytes)",
         ),
     ),
     PlantedBug(
         "the last part is asked for whole",
         Promise.CONVERGES,
         Change(
-            _PLAN,
-            "return first, min(self.part_size_bytes, self.staged.size_bytes - first)",
-            "return first, self.part_size_bytes",
+            "domain/parts.py",
+            "return first, min(part_size_bytes, size_bytes - first)",
+            "return first, part_size_bytes",
         ),
     ),
     PlantedBug(

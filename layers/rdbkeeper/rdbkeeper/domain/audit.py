@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from rdbkeeper.domain.catalog import CatalogEntry
 from rdbkeeper.domain.copy import CopiedFile, Manifest
-from rdbkeeper.domain.errors import ManifestUnreadable
+from rdbkeeper.domain.documents import read_document, reading, write_document
 from rdbkeeper.domain.moments import write_moment
 
 DAMAGE_FORMAT = "rdbkeeper-damage/1"
@@ -80,15 +79,14 @@ class Damage:
             "findings": [finding.as_record() for finding in self.findings],
             "more_findings": self.more_findings,
         }
-        return (json.dumps(document, indent=2) + "\n").encode()
+        return write_document(document)
 
     @classmethod
     def from_json(cls, body: bytes, key: str) -> Damage:
         """The damage that `to_json` wrote. Raises ManifestUnreadable, naming `key`, for anything else."""
-        try:
-            document = json.loads(body)
-            if document["format"] != DAMAGE_FORMAT:
-                raise ValueError(f"its format is {document['format']!r}")
+        hint = "Something other than rdbkeeper wrote or changed it. The next audit reads the whole copy again."
+        with reading(f"the mark {key}", hint):
+            document = read_document(body, DAMAGE_FORMAT)
             return cls(
                 copy_id=document["copy_id"],
                 run=document["run"],
@@ -96,11 +94,6 @@ class Damage:
                 findings=tuple(Finding.from_record(record) for record in document["findings"]),
                 more_findings=int(document["more_findings"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ManifestUnreadable(
-                f"Reading the mark {key} failed: {type(error).__name__}: {error}.",
-                hint="Something other than rdbkeeper wrote or changed it. The next audit reads the whole copy again.",
-            ) from error
 
 
 def choose(
@@ -155,20 +148,9 @@ def _can_be_checked(file: CopiedFile) -> bool:
         and _FILE_NAME.fullmatch(file.name) is not None
         and (not file.crc64 or _CRC64.fullmatch(file.crc64) is not None)
         and _CRC64.fullmatch(file.crc64nvme) is not None
-        and len(file.part_sha256) == part_count(file)
+        and len(file.part_sha256) == file.part_count
         and all(_SHA256.fullmatch(part) for part in file.part_sha256)
     )
-
-
-def part_count(file: CopiedFile) -> int:
-    """How many parts a file has; an empty one has one, of no bytes."""
-    return max(1, -(-file.size_bytes // file.part_size_bytes))
-
-
-def part_range(file: CopiedFile, number: int) -> tuple[int, int]:
-    """The first byte and the length of part `number` (from 1)."""
-    first = (number - 1) * file.part_size_bytes
-    return first, min(file.part_size_bytes, file.size_bytes - first)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from rdbkeeper.domain.documents import write_document
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
 
@@ -43,7 +44,7 @@ class Claim:
             "rule": self.rule,
             "claimed_at": write_moment(self.claimed_at),
         }
-        return json.dumps(record, indent=2).encode() + b"\n"
+        return write_document(record)
 
 
 def make_claim(stack_name: str, stack_id: str, rule: Rule, now: datetime) -> Claim:
@@ -62,5 +63,5 @@ def read_claim(body: bytes, now: datetime) -> Claim:
             str(record["rule"]),
             datetime.fromisoformat(record["claimed_at"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Claim("", "unknown", "unknown", now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any
 
 from rdbkeeper.domain.backup import Backup, EngineFacts
 from rdbkeeper.domain.catalog import Level
-from rdbkeeper.domain.errors import ManifestUnreadable
+from rdbkeeper.domain.documents import read_document, reading, write_document
 from rdbkeeper.domain.moments import write_moment
+from rdbkeeper.domain.parts import count_parts, find_part_range
 
 _DATA_KEY = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+/[^/]+\.rdb")
 MANIFEST_FORMAT = "rdbkeeper-manifest/1"
@@ -33,6 +33,14 @@ class CopiedFile:
     part_sha256: tuple[str, ...]
     checks: tuple[str, ...]
     unchecked_reason: str
+
+    @property
+    def part_count(self) -> int:
+        return count_parts(self.size_bytes, self.part_size_bytes)
+
+    def part_range(self, number: int) -> tuple[int, int]:
+        """The first byte and the length of part `number` (from 1)."""
+        return find_part_range(self.size_bytes, self.part_size_bytes, number)
 
     def same_content(self, other: CopiedFile) -> bool:
         """True when both describe the same bytes under the same key."""
@@ -94,15 +102,14 @@ class Manifest:
             "engine": self.engine.as_record(),
             "files": [dict(vars(file)) for file in self.files],
         }
-        return (json.dumps(document, indent=2) + "\n").encode()
+        return write_document(document)
 
     @classmethod
     def from_json(cls, body: bytes, key: str) -> Manifest:
         """The manifest that `to_json` wrote. Raises ManifestUnreadable, naming `key`, for anything else."""
-        try:
-            document = json.loads(body)
-            if document["format"] != MANIFEST_FORMAT:
-                raise ValueError(f"its format is {document['format']!r}")
+        hint = "Something other than rdbkeeper wrote or changed it; look at the object's versions."
+        with reading(f"the manifest {key}", hint):
+            document = read_document(body, MANIFEST_FORMAT)
             source = document["source"]
             return cls(
                 copy_id=document["copy_id"],
@@ -117,11 +124,6 @@ class Manifest:
                 files=tuple(_read_file(record) for record in document["files"]),
                 made_by=document["made_by"],
             )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ManifestUnreadable(
-                f"Reading the manifest {key} failed: {type(error).__name__}: {error}.",
-                hint="Something other than rdbkeeper wrote or changed it; look at the object's versions.",
-            ) from error
 
 
 def data_prefix(path: str, copy_id: str) -> str:

@@ -5,14 +5,13 @@ A plan names every object by its exact key and tag, so whoever finishes it after
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from rdbkeeper.domain.catalog import FoundObject
-from rdbkeeper.domain.errors import ManifestUnreadable
+from rdbkeeper.domain.documents import read_document, reading, write_document
 from rdbkeeper.domain.moments import write_moment
 
 PLAN_FORMAT = "rdbkeeper-removal/1"
@@ -63,15 +62,17 @@ class RemovalPlan:
             "manifests": [vars(planned) for planned in self.manifests],
             "objects": [vars(planned) for planned in self.objects],
         }
-        return (json.dumps(document, indent=2) + "\n").encode()
+        return write_document(document)
 
     @classmethod
     def from_json(cls, body: bytes, key: str) -> RemovalPlan:
         """The plan that `to_json` wrote. Raises ManifestUnreadable, naming `key`, for anything else."""
-        try:
-            document = json.loads(body)
-            if document["format"] != PLAN_FORMAT:
-                raise ValueError(f"its format is {document['format']!r}")
+        hint = (
+            "Something other than rdbkeeper wrote or changed it. Nothing is removed by it; look at it, and "
+            "remove it by hand."
+        )
+        with reading(f"the plan of a removal {key}", hint):
+            document = read_document(body, PLAN_FORMAT)
             return cls(
                 copy_id=document["copy_id"],
                 reason=document["reason"],
@@ -80,12 +81,6 @@ class RemovalPlan:
                 manifests=tuple(PlannedObject(**planned) for planned in document["manifests"]),
                 objects=tuple(PlannedObject(**planned) for planned in document["objects"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ManifestUnreadable(
-                f"Reading the plan of a removal {key} failed: {type(error).__name__}: {error}.",
-                hint="Something other than rdbkeeper wrote or changed it. Nothing is removed by it; look at it, and "
-                "remove it by hand.",
-            ) from error
 
 
 def plan_objects(found: Iterable[FoundObject]) -> tuple[PlannedObject, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 from rdbkeeper.domain.backup import StagedFile
 from rdbkeeper.domain.copy import data_key
 from rdbkeeper.domain.errors import UnexpectedError
+from rdbkeeper.domain.parts import count_parts, find_part_range
 from rdbkeeper.domain.sums import Sums
 
 MEBIBYTE = 1 << 20
@@ -130,7 +131,7 @@ class FileTransfer:
 
     @property
     def part_count(self) -> int:
-        return max(1, -(-self.staged.size_bytes // self.part_size_bytes))
+        return count_parts(self.staged.size_bytes, self.part_size_bytes)
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
@@ -155,8 +156,7 @@ class FileTransfer:
 
     def part_range(self, number: int) -> tuple[int, int]:
         """The first byte and the length of part `number` (from 1)."""
-        first = (number - 1) * self.part_size_bytes
-        return first, min(self.part_size_bytes, self.staged.size_bytes - first)
+        return find_part_range(self.staged.size_bytes, self.part_size_bytes, number)
 
     def missing(self) -> Iterator[Piece]:
         """What has not been moved yet, from the file's beginning on."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any, Protocol
 
-from rdbkeeper.domain.audit import MOST_FINDINGS, Fault, Finding, part_count, part_range
+from rdbkeeper.domain.audit import MOST_FINDINGS, Fault, Finding
 from rdbkeeper.domain.copy import CopiedFile, Manifest, data_key
 from rdbkeeper.domain.errors import IntegrityError, RdbkeeperError, StreamCutShort, VaultUnavailable
 from rdbkeeper.domain.sums import Sums
@@ -112,12 +112,12 @@ class CopyCheck:
             position = self._open(file, position)
             if not position.etag:
                 return position
-        numbers = range(position.parts + 1, min(position.parts + self.lanes, part_count(file)) + 1)
+        numbers = range(position.parts + 1, min(position.parts + self.lanes, file.part_count) + 1)
         read = self._read_parts(file, position.etag, numbers)
         findings = [finding for finding, _ in read if finding is not None]
         sums = reduce(checksum.join, (sums for _, sums in read), position.sums)
         position = replace(position, parts=numbers[-1], sums=sums).found(findings)
-        if position.parts < part_count(file):
+        if position.parts < file.part_count:
             return position
         # Where a part is damaged, sums of the whole tell nothing more.
         return (position if position.has_findings else position.found(judge_whole(file, sums))).next_file()
@@ -130,7 +130,7 @@ class CopyCheck:
         opened = self._open(file, Position())
         if finding.fault in (Fault.MISSING_FILE, Fault.WRONG_LENGTH) or not opened.etag:
             return not opened.etag
-        if finding.fault is not Fault.DAMAGED_PART or not 1 <= finding.part <= part_count(file):
+        if finding.fault is not Fault.DAMAGED_PART or not 1 <= finding.part <= file.part_count:
             return False
         return self._judge_part(file, opened.etag, finding.part)[0] is not None
 
@@ -158,7 +158,7 @@ class CopyCheck:
 
     def _read_part(self, file: CopiedFile, etag: str, number: int) -> tuple[str, Sums]:
         """The SHA-256 and the sums of one part; a stream that breaks is opened again at the byte where it broke."""
-        first_byte, length_bytes = part_range(file, number)
+        first_byte, length_bytes = file.part_range(number)
         sha256, sums = hashlib.sha256(), Sums()
         for opening in range(1, OPENINGS_PER_PART + 1):
             try:
@@ -225,10 +225,10 @@ def _wrong_length(file: CopiedFile, size_bytes: int) -> Finding:
 
 
 def _damaged_part(file: CopiedFile, number: int) -> Finding:
-    first_byte, length_bytes = part_range(file, number)
+    first_byte, length_bytes = file.part_range(number)
     last_byte = first_byte + max(0, length_bytes - 1)
     detail = (
-        f"{file.name}.rdb: part {number} of {part_count(file)}, bytes {first_byte:,} to {last_byte:,}, is not what was "
+        f"{file.name}.rdb: part {number} of {file.part_count}, bytes {first_byte:,} to {last_byte:,}, is not what was "
         "copied."
     )
     return Finding(Fault.DAMAGED_PART, file.name, detail, number, first_byte, last_byte)

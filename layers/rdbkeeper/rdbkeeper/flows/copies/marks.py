@@ -13,6 +13,7 @@ from uuid import uuid4
 from rdbkeeper import __version__
 from rdbkeeper.domain.catalog import Catalog, CatalogEntry, Level, Mark, manifest_key, mark_key
 from rdbkeeper.domain.copy_query import RulePlace, VaultPlace, is_last_verified
+from rdbkeeper.domain.documents import write_document
 from rdbkeeper.domain.errors import (
     CopyHeld,
     CopyLocked,
@@ -28,9 +29,9 @@ from rdbkeeper.domain.errors import (
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.removal import RemovalEnd, RemovalOutcome
 from rdbkeeper.flows.copies.places import OpenPlace, get_place
-from rdbkeeper.flows.copies.removal import find_plan, remove_copy
+from rdbkeeper.flows.copies.removal import describe_lock, find_plan, remove_copy
 from rdbkeeper.flows.rules.context import RulesContext
-from rdbkeeper.ports import Lock, Record, Vault
+from rdbkeeper.ports import Record, Vault
 
 # A removal writes its plan a second or so before its first object goes.
 PAUSES_S = (0.5, 1.0, 2.0, 4.0)
@@ -57,11 +58,7 @@ class MarkCopies:
         self._get_entry(place, place.vault.catalog(place.path), copy_id)
         key = mark_key(place.path, Mark.HOLD, copy_id)
         said = self._say(copy_id, note)
-        try:
-            place.vault.create_object(key, _write(said), "application/json")
-        except ObjectExists:
-            pass
-        else:
+        if _create(place.vault, key, said):
             self.context.journal.info("HoldPlaced", f"The copy {copy_id} is held.", copy_id=copy_id, reason=note)
         is_under_way = self._is_being_removed(place, copy_id)
         told = find_mark(place.vault, key) or said
@@ -92,7 +89,8 @@ class MarkCopies:
             raise NotConfirmed(
                 f"Removing {copy_id} is not confirmed.",
                 field="confirm",
-                hint="Nothing brings a removed copy back. Write the copy's id in the field `confirm` as well.",
+                hint="Its backup is not fetched again, and only a bucket that keeps versions has it for a while yet. "
+                "Write the copy's id in the field `confirm` as well.",
             )
         place = get_place(self.context, where)
         catalog = place.vault.catalog(place.path)
@@ -134,7 +132,7 @@ class MarkCopies:
             return _held(entry.copy_id)
         lock = place.vault.find_lock(manifest_key(place.path, entry.copy_id, entry.level))
         if lock is not None and lock.holds(self.context.clock.now()):
-            return _locked(entry.copy_id, _until(lock))
+            return _locked(entry.copy_id, describe_lock(lock))
         return None
 
     def _remove(self, place: OpenPlace, entry: CatalogEntry, reason: str) -> RemovalOutcome:
@@ -265,7 +263,7 @@ def find_mark(vault: Vault, key: str) -> Record | None:
         said = json.loads(vault.read_object(key))
     except VaultRefused:  # taken away between two looks
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -295,7 +293,7 @@ def _held(copy_id: str) -> CopyHeld:
     return CopyHeld(
         f"The copy {copy_id} is held.",
         field="copy_id",
-        hint="The action `copy` shows who holds it and why; `release` lets go of it.",
+        hint="The action `copy` shows since when and why; `release` lets go of it.",
     )
 
 
@@ -307,24 +305,14 @@ def _locked(copy_id: str, how: str) -> CopyLocked:
     )
 
 
-def _until(lock: Lock) -> str:
-    if lock.until is None or lock.is_legal_hold:
-        return "under a legal hold in its store"
-    return f"retained until {lock.until:%d %b %Y %H:%M} UTC by its store"
-
-
 def _is_there(place: OpenPlace, copy_id: str) -> bool:
     return any(place.vault.find_object(manifest_key(place.path, copy_id, level)) is not None for level in Level)
-
-
-def _write(said: Record) -> bytes:
-    return (json.dumps(said, indent=2) + "\n").encode()
 
 
 def _create(vault: Vault, key: str, said: Record) -> bool:
     """Put a mark; False when one is there already."""
     try:
-        vault.create_object(key, _write(said), "application/json")
+        vault.create_object(key, write_document(said), "application/json")
     except ObjectExists:
         return False
     return True

@@ -218,10 +218,16 @@ def _find_lock(vault: Vault, objects: Iterable[FoundObject], now: datetime) -> L
     return max(locks, key=lambda lock: (lock.is_legal_hold, lock.until or now), default=None)
 
 
+def describe_lock(lock: Lock) -> str:
+    """How a lock that holds keeps its copy, to follow "the copy is"."""
+    if lock.until is None or lock.is_legal_hold:
+        return "under a legal hold in its store"
+    return f"retained until {lock.until:%d %b %Y %H:%M} UTC by its store"
+
+
 def _tell_lock(copy_id: str, lock: Lock) -> RemovalOutcome:
     until = None if lock.is_legal_hold else lock.until
-    sentence = f"retained until {until:%d %b %Y %H:%M} UTC by its store" if until else "under a legal hold in its store"
-    return RemovalOutcome(copy_id, RemovalEnd.LOCKED, retained_until=until, detail=sentence)
+    return RemovalOutcome(copy_id, RemovalEnd.LOCKED, retained_until=until, detail=describe_lock(lock))
 
 
 def _find_damage(vault: Vault, path: str, entry: CatalogEntry) -> list[FoundObject]:
