@@ -25,6 +25,7 @@ from rdbkeeper.aws.clock import SystemClock
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Shard
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.domain.transfer import DEFAULT_PART_BYTES, CopySettings, Transfer
 from rdbkeeper.entry import wiring
 from rdbkeeper.flows.runs.context import RunContext, Ticket
@@ -99,7 +100,7 @@ class BenchAdapters:
         vault_over = S3Vault if keeps_sums else SumKeepingVault
         self._vault = vault_over(lambda: vault_client, bucket)
 
-    def source(self, provider: str) -> Source:
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
         return self._source
 
     def vault(self, name: str) -> Vault:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rdbkeeper.domain.errors import RdbkeeperError, VaultNotFound
+from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess, check_access
 from rdbkeeper.domain.vault import Capabilities, VaultBinding
 from rdbkeeper.ports import ProbeFindings
+from tests.fakes.hooks import MemoryHooks
+from tests.fakes.live_source import MemoryLiveSource
 from tests.fakes.source import MemorySource
 from tests.fakes.vault import MemoryVault
 
@@ -19,11 +22,18 @@ class MemoryAdapters:
     the_vault: MemoryVault = field(default_factory=MemoryVault)
     others: dict[str, MemoryVault] = field(default_factory=dict)
     probes: dict[str, RdbkeeperError | ProbeFindings] = field(default_factory=dict)
+    hooks: MemoryHooks = field(default_factory=MemoryHooks)
+    live: MemoryLiveSource = field(default_factory=MemoryLiveSource)
     probed: list[tuple[str, bool]] = field(default_factory=list)
 
-    def source(self, provider: str) -> MemorySource:
-        assert provider == "elasticache"
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> MemorySource:
+        check_access(provider, access)
+        assert provider != LIVE_PROVIDER, "a server that is reached directly lists nothing"
         return self.the_source
+
+    def live_source(self, access: SourceAccess) -> MemoryLiveSource:
+        check_access(LIVE_PROVIDER, access)
+        return self.live
 
     def vault(self, name: str) -> MemoryVault:
         if name == "default":

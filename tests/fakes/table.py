@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from rdbkeeper.domain.backup_first import Freeze, MadeBackup
 from rdbkeeper.domain.errors import LeaseLost, NameTaken, RuleBusy
 from rdbkeeper.domain.fleet.parts import ScheduleSent
 from rdbkeeper.domain.moments import write_moment
@@ -42,6 +43,8 @@ class MemoryTables:
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     histories: dict[str, dict[str, str]] = field(default_factory=dict)
     check_times: dict[str, dict[str, datetime]] = field(default_factory=dict)
+    freeze_records: dict[str, str] = field(default_factory=dict)
+    made_records: dict[str, dict[str, str]] = field(default_factory=dict)
     vault_records: dict[str, str] = field(default_factory=dict)
     probe_records: dict[str, str] = field(default_factory=dict)
 
@@ -111,6 +114,7 @@ class MemoryRuleTable:
             tables.uploads,
             tables.histories,
             tables.check_times,
+            tables.made_records,
             tables.status_records,
             tables.sent,
             tables.rule_records,
@@ -239,6 +243,32 @@ class MemoryRunTable:
         for of_rule, transfer in list(self._tables.attempts):
             if of_rule == rule:
                 self.forget_attempts(rule, transfer)
+
+    def record_freeze(self, rule: str, freeze: Freeze) -> None:
+        self._tables.freeze_records[rule] = json.dumps(freeze.as_record())
+
+    def find_freeze(self, rule: str) -> Freeze | None:
+        return self.freezes().get(rule)
+
+    def freezes(self) -> dict[str, Freeze]:
+        return {
+            rule: Freeze.from_record(json.loads(text)) for rule, text in sorted(self._tables.freeze_records.items())
+        }
+
+    def forget_freeze(self, rule: str, execution: str) -> None:
+        freeze = self.find_freeze(rule)
+        if freeze is not None and freeze.execution == execution:
+            del self._tables.freeze_records[rule]
+
+    def record_made_backup(self, rule: str, made: MadeBackup) -> None:
+        self._tables.made_records.setdefault(rule, {})[made.name] = json.dumps(made.as_record())
+
+    def made_backups(self, rule: str) -> list[MadeBackup]:
+        rows = self._tables.made_records.get(rule, {})
+        return [MadeBackup.from_record(json.loads(text)) for _, text in sorted(rows.items())]
+
+    def forget_made_backup(self, rule: str, name: str) -> None:
+        self._tables.made_records.get(rule, {}).pop(name, None)
 
     def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
         self._tables.check_times.setdefault(rule, {})[copy_id] = checked_at

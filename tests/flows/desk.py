@@ -10,6 +10,7 @@ from typing import Any
 
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.domain.vault import Capabilities, VaultBinding
 from rdbkeeper.entry.answers import RuleActions
 from rdbkeeper.flows.fleet.reconcile import Reconcile
@@ -198,8 +199,15 @@ class _AdaptersThrough:
     adapters: MemoryAdapters
     through: Through
 
-    def source(self, provider: str) -> Any:
-        return self.through(self.adapters.source(provider))
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Any:
+        return self.through(self.adapters.source(provider, access))
+
+    def live_source(self, access: SourceAccess) -> Any:
+        return self.through(self.adapters.live_source(access))
+
+    @property
+    def hooks(self) -> Any:
+        return self.through(self.adapters.hooks)
 
     def vault(self, name: str) -> Any:
         return self.through(self.adapters.vault(name))

@@ -17,6 +17,7 @@ from rdbkeeper.aws.table_items import (
     rule_partition,
     status_key,
 )
+from rdbkeeper.domain.backup_first import Freeze, MadeBackup
 from rdbkeeper.domain.errors import LeaseLost
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.outcome import Outcome
@@ -31,6 +32,8 @@ _LONGEST_DETAIL = 16_384  # characters, before anything is cut
 
 _RUN = "run#"
 _CHECK = "check#"
+_MADE = "made#"
+_FREEZES = "freezes"
 _AFTER_ALL_RUNS = "run$"  # the character after `#`
 _HELD = Condition("#owner = :me", {"#owner": "owner"})
 
@@ -140,6 +143,35 @@ class DynamoRunTable:
         for item in self._items.query(in_partition(rule_partition(rule), "attempt#")):
             self._items.delete({"pk": item["pk"], "sk": item["sk"]}, "Striking attempts off the record")
 
+    # ------------------------------------------------------ backups on demand
+
+    def record_freeze(self, rule: str, freeze: Freeze) -> None:
+        self._items.put({**_freeze_key(rule), "freeze": freeze.as_record()}, "Noting that writes are to be frozen")
+
+    def find_freeze(self, rule: str) -> Freeze | None:
+        item = self._items.find(_freeze_key(rule))
+        return Freeze.from_record(item["freeze"]) if item else None
+
+    def freezes(self) -> dict[str, Freeze]:
+        items = self._items.query(in_partition(_FREEZES))
+        return {str(item["sk"]): Freeze.from_record(item["freeze"]) for item in items}
+
+    def forget_freeze(self, rule: str, execution: str) -> None:
+        its = Condition("#freeze.#execution = :execution", {"#freeze": "freeze", "#execution": "execution"})
+        self._items.delete_if(
+            _freeze_key(rule), replace(its, values={":execution": execution}), "Noting that writes go on"
+        )
+
+    def record_made_backup(self, rule: str, made: MadeBackup) -> None:
+        self._items.put({**_made_key(rule, made.name), "made": made.as_record()}, "Noting a backup that is asked for")
+
+    def made_backups(self, rule: str) -> list[MadeBackup]:
+        items = self._items.query(in_partition(rule_partition(rule), _MADE))
+        return [MadeBackup.from_record(item["made"]) for item in items]
+
+    def forget_made_backup(self, rule: str, name: str) -> None:
+        self._items.delete(_made_key(rule, name), "Striking a backup off the record")
+
     # ---------------------------------------------------------------- checks
 
     def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
@@ -173,6 +205,14 @@ def _upload_key(rule: str, upload: Upload) -> Record:
 
 def _check_key(rule: str, copy_id: str) -> Record:
     return {"pk": rule_partition(rule), "sk": f"{_CHECK}{copy_id}"}
+
+
+def _freeze_key(rule: str) -> Record:
+    return {"pk": _FREEZES, "sk": rule}
+
+
+def _made_key(rule: str, name: str) -> Record:
+    return {"pk": rule_partition(rule), "sk": f"{_MADE}{name}"}
 
 
 def _attempt_key(rule: str, transfer: str) -> Record:

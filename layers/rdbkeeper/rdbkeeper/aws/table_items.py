@@ -8,11 +8,13 @@
     sent        {rule}                 what was last sent to Scheduler
     vaults      {vault}                a vault, as its record
     probes      {vault}                what its last probe found
+    freezes     {rule}                 writes that a run has frozen, and what thaws them; outlives the rule
     deleted     {rule}                 how it was deleted; `expires_at`
     rule#{rule} lease                  who may write for the rule
     rule#{rule} run#{started_at}#{run} the history, a run each; `expires_at`
     rule#{rule} upload#{key}#{id}      a multipart upload that is open
     rule#{rule} check#{copy_id}        when a copy was last read again
+    rule#{rule} made#{name}            a backup that a run has asked the provider for
     rule#{rule} attempt#{transfer}     which leg of a transfer has begun, and how often
 
 Every read is consistent. DynamoDB removes what has expired some days late ("Using time to live (TTL)"), so reading

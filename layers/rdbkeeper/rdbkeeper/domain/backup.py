@@ -17,6 +17,18 @@ class BackupState(StrEnum):
     FAILED = "failed"
 
 
+class Consistency(StrEnum):
+    """How the data of a backup belong together; the first is the best.
+
+    APPLICATION: writes were frozen around the backup. POINT_IN_TIME: each shard's data are those of one moment.
+    LOGICAL: each key's value was read at a moment of its own.
+    """
+
+    APPLICATION = "application"
+    POINT_IN_TIME = "point-in-time"
+    LOGICAL = "logical"
+
+
 @dataclass(frozen=True)
 class Instance:
     """One managed Redis deployment as its provider describes it.
@@ -77,6 +89,7 @@ class Backup:
 
     `taken_at` (aware UTC) is the earliest shard's; None while the provider has not said it. `source_size` is how large
     the data are at the source, in the provider's own words; "" where it says nothing.
+    `consistency_reason` says why its data belong together as they do, "" where that is the provider's ordinary way.
     """
 
     provider: str
@@ -88,6 +101,8 @@ class Backup:
     shards: tuple[Shard, ...]
     engine: EngineFacts
     source_size: str = ""
+    consistency: Consistency = Consistency.POINT_IN_TIME
+    consistency_reason: str = ""
 
     @property
     def copy_id(self) -> str:
@@ -107,6 +122,8 @@ class Backup:
             "shards": [[shard.name, shard.slots] for shard in self.shards],
             "engine": self.engine.as_record(),
             "source_size": self.source_size,
+            "consistency": self.consistency.value,
+            "consistency_reason": self.consistency_reason,
         }
 
     @classmethod
@@ -121,6 +138,8 @@ class Backup:
             shards=tuple(Shard(name, slots) for name, slots in record["shards"]),
             engine=EngineFacts.from_record(record["engine"]),
             source_size=record.get("source_size", ""),
+            consistency=Consistency(record.get("consistency", Consistency.POINT_IN_TIME)),
+            consistency_reason=record.get("consistency_reason", ""),
         )
 
 

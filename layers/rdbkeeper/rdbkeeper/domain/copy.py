@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from rdbkeeper.domain.backup import Backup, EngineFacts
+from rdbkeeper.domain.backup import Backup, Consistency, EngineFacts
 from rdbkeeper.domain.catalog import Level
 from rdbkeeper.domain.documents import read_document, reading, write_document
 from rdbkeeper.domain.moments import write_moment
@@ -65,6 +65,8 @@ class Manifest:
     engine: EngineFacts
     files: tuple[CopiedFile, ...]
     made_by: str
+    consistency: Consistency = Consistency.POINT_IN_TIME
+    consistency_reason: str = ""
 
     @property
     def level(self) -> Level:
@@ -96,6 +98,8 @@ class Manifest:
                 "automatic": self.automatic,
                 "taken_at": write_moment(self.taken_at),
             },
+            "consistency": self.consistency.value,
+            "consistency_reason": self.consistency_reason,
             "copied_at": write_moment(self.copied_at),
             "made_by": self.made_by,
             "size_bytes": self.size_bytes,
@@ -123,6 +127,9 @@ class Manifest:
                 engine=EngineFacts.from_record(document["engine"]),
                 files=tuple(_read_file(record) for record in document["files"]),
                 made_by=document["made_by"],
+                # What was written before it was named came from providers' own backups.
+                consistency=Consistency(document.get("consistency", Consistency.POINT_IN_TIME)),
+                consistency_reason=document.get("consistency_reason", ""),
             )
 
 
@@ -159,6 +166,8 @@ def describe_copy(
         engine=backup.engine,
         files=files,
         made_by=made_by,
+        consistency=backup.consistency,
+        consistency_reason=backup.consistency_reason,
     )
 
 

@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention, let_go
+from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess, check_access, check_provider
 from rdbkeeper.domain.vault import DEFAULT_VAULT, TRIAL_PREFIX, check_vault_name
-
-PROVIDERS = ("elasticache",)
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 # ElastiCache: 1 to 40 letters, digits and hyphens, the first a letter (CreateReplicationGroup, API reference).
@@ -87,6 +87,8 @@ class Rule:
     retention: Retention = KEEP_EVERYTHING
     outgoing: tuple[OutgoingRetention, ...] = ()
     audit_every_days: int = 0
+    access: SourceAccess = NO_ACCESS
+    backup_first: BackupFirst | None = None
     state: RuleState = RuleState.CREATING
     revision: int = 1
     watched_since: datetime | None = None
@@ -94,11 +96,13 @@ class Rule:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if self.provider not in PROVIDERS:
+        check_provider(self.provider)
+        check_access(self.provider, self.access)
+        if self.is_live and self.backup_first is not None:
             raise InvalidRequest(
-                f"The provider {self.provider[:80]!r} is unknown.",
-                field="source.provider",
-                hint=f"Use {' or '.join(PROVIDERS)}.",
+                f"A rule for {LIVE_PROVIDER} has no backups to ask for: each of its runs takes one of its own.",
+                field="backup_first",
+                hint="Leave the field out.",
             )
         check_instance_name(self.instance, "source.instance")
         check_vault_name(self.vault, "vault")
@@ -130,6 +134,11 @@ class Rule:
         return self.state is RuleState.CREATING and now - self.created_at < LONGEST_REQUEST
 
     @property
+    def is_live(self) -> bool:
+        """True for a server that is reached directly: it lists no backups, and each run takes one of its own."""
+        return self.provider == LIVE_PROVIDER
+
+    @property
     def place(self) -> Place:
         return Place(self.vault, f"{self.prefix}{self.instance}/")
 
@@ -145,7 +154,7 @@ class Rule:
         """The rule as plain data, the shape in which it is stored and answered."""
         return {
             "name": self.name,
-            "source": {"provider": self.provider, "instance": self.instance},
+            "source": {"provider": self.provider, "instance": self.instance, **self.access.as_record()},
             "cycle": self.cycle.as_record(),
             "vault": self.vault,
             "prefix": self.prefix,
@@ -154,6 +163,7 @@ class Rule:
             "retention": self.retention.as_record(),
             "outgoing_retentions": [one.as_record() for one in self.outgoing],
             "audit_every_days": self.audit_every_days,
+            "backup_first": self.backup_first.as_record() if self.backup_first else None,
             "state": self.state.value,
             "revision": self.revision,
             "created_at": write_moment(self.created_at),
@@ -188,6 +198,8 @@ class Rule:
             retention=Retention.from_record(record.get("retention", {})),
             outgoing=tuple(OutgoingRetention.from_record(one) for one in record.get("outgoing_retentions", ())),
             audit_every_days=int(record.get("audit_every_days", 0)),
+            access=SourceAccess.from_record(record["source"]),
+            backup_first=BackupFirst.from_record(record["backup_first"]) if record.get("backup_first") else None,
             state=RuleState(record["state"]),
             revision=int(record["revision"]),
             created_at=datetime.fromisoformat(record["created_at"]),
@@ -208,12 +220,18 @@ def _wish(rule: Rule) -> tuple[object, ...]:
         rule.bandwidth_mbps,
         rule.retention,
         rule.audit_every_days,
+        rule.access,
+        rule.backup_first,
     )
 
 
 @dataclass(frozen=True)
 class RuleEdit:
-    """What an edit says of a rule; None where it says nothing. A rule's name cannot change."""
+    """What an edit says of a rule; None where it says nothing. A rule's name cannot change.
+
+    `access` holds the fields of a SourceAccess that change; with another provider all others are at their defaults.
+    With `ends_backup_first` its runs ask for no more backups.
+    """
 
     provider: str | None = None
     instance: str | None = None
@@ -224,13 +242,21 @@ class RuleEdit:
     bandwidth_mbps: int | None = None
     retention: Retention | None = None
     audit_every_days: int | None = None
+    access: Mapping[str, Any] | None = None
+    backup_first: BackupFirst | None = None
+    ends_backup_first: bool = False
 
     def apply_to(self, rule: Rule, now: datetime) -> Rule:
         """The rule as edited, at its next revision; the rule itself where the edit changes nothing.
 
         Raises InvalidRequest, naming the field, where the result would be no rule.
         """
-        said = {name: value for name, value in vars(self).items() if value is not None}
+        said = {name: value for name, value in vars(self).items() if value is not None and name != "ends_backup_first"}
+        if self.ends_backup_first:
+            said["backup_first"] = None
+        if self.access is not None or self.provider not in (None, rule.provider):
+            before = rule.access if self.provider in (None, rule.provider) else NO_ACCESS
+            said["access"] = replace(before, **(self.access or {}))
         edited = replace(rule, **said, revision=rule.revision + 1)
         if edited.is_same_wish(rule):
             return rule

@@ -19,7 +19,8 @@ class RunRequest:
     first run of a chain, "" in that one itself; the runs of a chain share their exports. `hand_overs` counts the runs
     before this one in its chain, and `tried` holds the ids of the copies that they tried and did not make. With
     `audits` the run reads copies again and copies nothing, at most `most_gigabytes` (10^9 bytes) of them; 0 is as many
-    as is usual.
+    as is usual. With `backs_up` the run asks for a backup first, whatever its rule says. `scheduled_at` is when
+    a timer's run was due, as Scheduler writes it; "" for the others.
     """
 
     on_request: bool = False
@@ -28,6 +29,8 @@ class RunRequest:
     tried: tuple[str, ...] = ()
     audits: bool = False
     most_gigabytes: int = 0
+    backs_up: bool = False
+    scheduled_at: str = ""
 
     @property
     def may_hand_over(self) -> bool:
@@ -39,11 +42,13 @@ class RunRequest:
             self,
             chain=self.chain or chain,
             hand_overs=self.hand_overs + 1,
+            backs_up=False,
             tried=tuple(dict.fromkeys((*self.tried, *tried))),
         )
 
     def as_record(self) -> dict[str, Any]:
         asked = {"audits": True, "most_gigabytes": self.most_gigabytes} if self.audits else {}
+        asked |= {"backs_up": True} if self.backs_up else {}
         return {
             "requested": self.on_request,
             "chain": self.chain,
@@ -71,4 +76,6 @@ class RunRequest:
             tried=tuple(str(copy_id) for copy_id in tried),
             audits=record.get("audits") is True,
             most_gigabytes=most_gigabytes,
+            backs_up=record.get("backs_up") is True,
+            scheduled_at=str(record.get("scheduled_at", "")),
         )

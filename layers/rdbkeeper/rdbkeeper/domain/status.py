@@ -226,11 +226,11 @@ def find_instance_block(rule: Rule, instance: Instance | None) -> Block | None:
             f"The instance {rule.instance} is not available: its status is {instance.status}.",
             "Runs are put off until it is; the one that was due is caught up by itself.",
         )
-    if not instance.backups_enabled:
+    if not instance.backups_enabled and not rule.is_live and rule.backup_first is None:
         return Block(
             "BackupsDisabled",
             f"The instance {rule.instance} makes no automatic backups: its retention is 0 days.",
-            "Set a backup retention of at least 1 day on the instance.",
+            "Set a backup retention of at least 1 day on the instance, or let the rule ask for backups: backup_first.",
         )
     return None
 

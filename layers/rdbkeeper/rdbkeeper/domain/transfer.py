@@ -25,6 +25,8 @@ DEFAULT_PART_BYTES = 16 * MEBIBYTE
 # A run keeps a receipt for each part, about 150 bytes on record, and a durable execution writes at most 100 MB
 # ("Lambda quotas").
 MOST_PARTS_OF_A_BACKUP = 100_000
+# A stream's receipts are one step's result, which must stay below 256 KB.
+MOST_PARTS_OF_A_STREAM = 1_400
 
 
 @dataclass(frozen=True)

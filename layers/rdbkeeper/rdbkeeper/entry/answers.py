@@ -18,6 +18,7 @@ from rdbkeeper.entry.copy_requests import (
 )
 from rdbkeeper.entry.requests import Command
 from rdbkeeper.entry.rule_requests import (
+    BackUpNow,
     CreateManyRules,
     CreateRule,
     DeleteRule,
@@ -114,10 +115,14 @@ class RuleActions:
                 return {**resumed, **self.start.run_unless_going(name, request_id)} if run_now else resumed
             case DeleteRule(name):
                 return self.register.delete(name)
-            case RunRule(name, request_id):
-                return self.start.run(name, request_id)
+            case RunRule() | BackUpNow():
+                return self._start_run(command)
             case _:
                 return self._look(command)
+
+    def _start_run(self, command: RunRule | BackUpNow) -> Record:
+        start = self.start.back_up if isinstance(command, BackUpNow) else self.start.run
+        return start(command.name, command.request_id)
 
     def _look(
         self, command: GetRule | ListRules | PreviewRule | PreviewWish | ShowHistory | ListInstances | ListBackups
@@ -133,10 +138,10 @@ class RuleActions:
                 return self.show.preview_wish(rule)
             case ShowHistory(name, before, limit):
                 return self.show.history(name, before, limit)
-            case ListInstances(provider):
-                return self.browse.instances(provider)
-            case ListBackups(provider, instance):
-                return self.browse.backups(provider, instance)
+            case ListInstances(provider, access):
+                return self.browse.instances(provider, access)
+            case ListBackups(provider, instance, access):
+                return self.browse.backups(provider, instance, access)
             case _:
                 assert_never(command)
 

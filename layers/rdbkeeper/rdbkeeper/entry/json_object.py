@@ -65,6 +65,9 @@ class JsonObject:
     def has(self, name: str) -> bool:
         return name in self._fields
 
+    def is_object(self, name: str) -> bool:
+        return isinstance(self._fields.get(name), Mapping)
+
     def child(self, name: str) -> JsonObject:
         return JsonObject.of(self._take(name, None), self._at(name), "Write an object; the files in events/ show it.")
 

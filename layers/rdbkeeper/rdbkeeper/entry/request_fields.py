@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from rdbkeeper.domain.errors import InvalidRequest
-from rdbkeeper.domain.rule import PROVIDERS, check_name
+from rdbkeeper.domain.rule import check_name
+from rdbkeeper.domain.source import LIVE_PROVIDER, PROVIDERS, SourceAccess, check_access, check_provider
 from rdbkeeper.domain.vault import check_vault_name
 from rdbkeeper.entry.json_object import JsonObject
 
@@ -34,14 +35,19 @@ def read_revision(request: JsonObject) -> int:
     return request.number("revision", 1, 10**9)
 
 
-def read_provider(request: JsonObject) -> str:
-    """A provider of backups."""
+def read_listing(request: JsonObject) -> tuple[str, SourceAccess]:
+    """A provider whose instances and backups can be listed, and how it is reached."""
     provider = request.text("provider", PROVIDERS[0])
-    if provider not in PROVIDERS:
+    check_provider(provider, "provider")
+    if provider == LIVE_PROVIDER:
         raise InvalidRequest(
-            f"The provider {provider[:80]!r} is unknown.", field="provider", hint=f"Use {' or '.join(PROVIDERS)}."
+            f"There is nothing to list of {LIVE_PROVIDER}: its servers are named by their addresses.",
+            field="provider",
+            hint="Create a rule with `source.address`; its runs take backups of their own.",
         )
-    return provider
+    access = SourceAccess(region=request.text("region", ""), secret=request.text("secret", ""))
+    check_access(provider, access, "")
+    return provider, access
 
 
 def read_request_id(request: JsonObject) -> str:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from rdbkeeper.domain.backup_first import DEFAULT_FREEZE_S, LONGEST_FREEZE_S, BackupFirst
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, MOST, Retention, let_go
 from rdbkeeper.domain.rule import MOST_AUDIT_DAYS, MOST_BANDWIDTH_MBPS, Rule, RuleEdit
+from rdbkeeper.domain.source import (
+    DEFAULT_KEYS_PER_SECOND,
+    FEWEST_KEYS_PER_SECOND,
+    MOST_KEYS_PER_SECOND,
+    SourceAccess,
+    Way,
+)
 from rdbkeeper.domain.vault import DEFAULT_VAULT
 from rdbkeeper.entry.json_object import JsonObject, shorten
 
@@ -22,10 +31,11 @@ def read_rule(given: JsonObject, now: datetime) -> Rule:
     name = given.text("name")
     source = given.child("source")
     provider, instance = source.text("provider"), source.text("instance")
+    access = SourceAccess(**_read_access(source))
     source.refuse_the_rest()
     shared = _Shared.read(given)
     given.refuse_the_rest()
-    return shared.make(name, provider, instance, now)
+    return shared.make(name, provider, instance, access, now)
 
 
 def read_edit(given: JsonObject) -> RuleEdit:
@@ -38,8 +48,12 @@ def read_edit(given: JsonObject) -> RuleEdit:
             "only where the instance and prefix stay the same.",
         )
     source = given.child("source") if given.has("source") else None
+    has_backup_first, backup_first = given.has("backup_first"), _read_backup_first(given)
     edit = RuleEdit(
         provider=_optional(source, "provider"),
+        access=(_read_access(source) or None) if source is not None else None,
+        backup_first=backup_first,
+        ends_backup_first=has_backup_first and backup_first is None,
         instance=_optional(source, "instance"),
         cycle=read_cycle(given.child("cycle")) if given.has("cycle") else None,
         vault=_optional(given, "vault"),
@@ -77,7 +91,7 @@ def read_many(given: JsonObject, instances: tuple[str, ...], now: datetime) -> l
             hint=f"Write {INSTANCE_IN_NAME} where the instance's name belongs, for example {INSTANCE_IN_NAME}-nightly.",
         )
     source = given.child("source")
-    provider = source.text("provider")
+    provider, access = source.text("provider"), SourceAccess(**_read_access(source))
     source.refuse_the_rest()
     shared = _Shared.read(given)
     given.refuse_the_rest()
@@ -85,7 +99,7 @@ def read_many(given: JsonObject, instances: tuple[str, ...], now: datetime) -> l
     for instance in instances:
         name = pattern.replace(INSTANCE_IN_NAME, instance)
         try:
-            rules.append((name, shared.make(name, provider, instance, now)))
+            rules.append((name, shared.make(name, provider, instance, access, now)))
         except RdbkeeperError as error:
             rules.append((shorten(name), error))
     return rules
@@ -119,6 +133,7 @@ class _Shared:
     bandwidth_mbps: int
     retention: Retention
     audit_every_days: int
+    backup_first: BackupFirst | None
 
     @classmethod
     def read(cls, given: JsonObject) -> _Shared:
@@ -130,9 +145,10 @@ class _Shared:
             bandwidth_mbps=_read_bandwidth(given),
             retention=_read_retention(given),
             audit_every_days=_read_audit_days(given),
+            backup_first=_read_backup_first(given),
         )
 
-    def make(self, name: str, provider: str, instance: str, now: datetime) -> Rule:
+    def make(self, name: str, provider: str, instance: str, access: SourceAccess, now: datetime) -> Rule:
         # What lies in the place already, from a rule before this one, was not made under this retention.
         outgoing = () if self.retention.keeps_everything else let_go((), KEEP_EVERYTHING, now.replace(microsecond=0))
         return Rule(
@@ -147,12 +163,52 @@ class _Shared:
             retention=self.retention,
             outgoing=outgoing,
             audit_every_days=self.audit_every_days,
+            access=access,
+            backup_first=self.backup_first,
             created_at=now.replace(microsecond=0),
         )
 
 
 def _optional(given: JsonObject | None, name: str) -> str | None:
     return given.text(name) if given is not None and given.has(name) else None
+
+
+def _read_access(source: JsonObject) -> dict[str, Any]:
+    """The fields of a source besides its provider and instance, as far as they are there."""
+    read: dict[str, Any] = {name: source.text(name) for name in ("region", "secret", "address") if source.has(name)}
+    if source.has("tls"):
+        read["tls"] = source.flag("tls", default=True)
+    if source.has("way"):
+        read["way"] = _read_way(source.text("way"))
+    if source.has("keys_per_second"):
+        most, usual = MOST_KEYS_PER_SECOND, DEFAULT_KEYS_PER_SECOND
+        read["keys_per_second"] = source.number("keys_per_second", FEWEST_KEYS_PER_SECOND, most, usual)
+    return read
+
+
+def _read_way(text: str) -> Way:
+    if text not in list(Way):
+        raise InvalidRequest(
+            f"{text[:80]!r} is no way to read a server.", field="source.way", hint=f"Use {', '.join(Way)}."
+        )
+    return Way(text)
+
+
+def _read_backup_first(given: JsonObject) -> BackupFirst | None:
+    """What a rule says of backups on demand: `true`, or its hooks; None where it says nothing or `false`."""
+    if not given.has("backup_first"):
+        return None
+    if not given.is_object("backup_first"):
+        return BackupFirst() if given.flag("backup_first", default=False) else None
+    wanted = given.child("backup_first")
+    backup_first = BackupFirst(
+        freeze=wanted.text("freeze", ""),
+        thaw=wanted.text("thaw", ""),
+        longest_freeze_s=wanted.number("longest_freeze_s", 1, LONGEST_FREEZE_S, DEFAULT_FREEZE_S),
+        demands_application=wanted.flag("demands_application", default=False),
+    )
+    wanted.refuse_the_rest()
+    return backup_first
 
 
 def _read_bandwidth(given: JsonObject) -> int:

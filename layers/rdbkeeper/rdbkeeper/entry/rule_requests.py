@@ -8,11 +8,12 @@ from datetime import datetime
 
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
 from rdbkeeper.domain.rule import Rule, RuleEdit, check_instance_name
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.entry.json_object import JsonObject
 from rdbkeeper.entry.request_fields import (
     LARGEST_PAGE,
+    read_listing,
     read_page_mark,
-    read_provider,
     read_request_id,
     read_revision,
     read_rule_name,
@@ -93,6 +94,14 @@ class RunRule:
 
 
 @dataclass(frozen=True)
+class BackUpNow:
+    """Start a run that asks for a backup first."""
+
+    name: str
+    request_id: str
+
+
+@dataclass(frozen=True)
 class DeleteRule:
     """Delete a rule; its copies stay."""
 
@@ -127,6 +136,7 @@ class ListInstances:
     """Show what can be protected."""
 
     provider: str
+    access: SourceAccess = NO_ACCESS
 
 
 @dataclass(frozen=True)
@@ -135,6 +145,7 @@ class ListBackups:
 
     provider: str
     instance: str
+    access: SourceAccess = NO_ACCESS
 
 
 RuleCommand = (
@@ -146,6 +157,7 @@ RuleCommand = (
     | PauseRule
     | ResumeRule
     | RunRule
+    | BackUpNow
     | DeleteRule
     | PreviewRule
     | PreviewWish
@@ -196,6 +208,10 @@ def _run(request: JsonObject, _: datetime) -> RuleCommand:
     return RunRule(read_rule_name(request), read_request_id(request))
 
 
+def _backup_now(request: JsonObject, _: datetime) -> RuleCommand:
+    return BackUpNow(read_rule_name(request), read_request_id(request))
+
+
 def _delete(request: JsonObject, _: datetime) -> RuleCommand:
     return DeleteRule(read_rule_name(request))
 
@@ -212,13 +228,14 @@ def _history(request: JsonObject, _: datetime) -> RuleCommand:
 
 
 def _instances(request: JsonObject, _: datetime) -> RuleCommand:
-    return ListInstances(read_provider(request))
+    return ListInstances(*read_listing(request))
 
 
 def _backups(request: JsonObject, _: datetime) -> RuleCommand:
     instance = request.text("instance")
     check_instance_name(instance, "instance")
-    return ListBackups(read_provider(request), instance)
+    provider, access = read_listing(request)
+    return ListBackups(provider, instance, access)
 
 
 def _take_over(request: JsonObject) -> bool:
@@ -234,6 +251,7 @@ RULE_READERS: Mapping[str, Callable[[JsonObject, datetime], RuleCommand]] = {
     "pause": _pause,
     "resume": _resume,
     "run": _run,
+    "backup_now": _backup_now,
     "delete": _delete,
     "preview": _preview,
     "history": _history,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from rdbkeeper.domain.errors import SettingsError
-from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings
+from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings, Network
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.ports import Journal, Poll
 
@@ -45,6 +45,11 @@ def _read_gigabytes(environment: Mapping[str, str], name: str) -> int:
     if not _DECIMAL.fullmatch(text) or float(text) == 0:
         raise SettingsError(f"The environment variable {name} is {text!r}, not a size in gigabytes.", hint=_HINT)
     return round(float(text) * _BYTES_PER_GIGABYTE)
+
+
+def _read_list(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The items between commas; none where nothing was given."""
+    return tuple(filter(None, environment.get(name, "").split(",")))
 
 
 def read_logged(
@@ -147,7 +152,11 @@ class ManageSettings:
                 schedule_group=_read(environment, "RDBKEEPER_SCHEDULE_GROUP"),
                 log_retention_days=_read_number(environment, "RDBKEEPER_LOG_RETENTION_DAYS"),
                 alarm_topic_arn=_read(environment, "RDBKEEPER_ALARM_TOPIC_ARN"),
-                rule_role_arns=tuple(filter(None, environment.get("RDBKEEPER_RULE_ROLE_ARNS", "").split(","))),
+                rule_role_arns=_read_list(environment, "RDBKEEPER_RULE_ROLE_ARNS"),
                 stack_id=environment.get("RDBKEEPER_STACK_ID", ""),
+                network=Network(
+                    tuple(sorted(_read_list(environment, "RDBKEEPER_VPC_SUBNET_IDS"))),
+                    tuple(sorted(_read_list(environment, "RDBKEEPER_VPC_SECURITY_GROUP_IDS"))),
+                ),
             ),
         )

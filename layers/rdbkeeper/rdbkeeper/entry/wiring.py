@@ -19,11 +19,23 @@ from rdbkeeper.aws.rule_table import DynamoRuleTable
 from rdbkeeper.aws.run_table import DynamoRunTable
 from rdbkeeper.domain.errors import VaultNotFound
 from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.domain.vault import DEFAULT_VAULT, Capabilities, StoreSum, VaultBinding
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
 from rdbkeeper.flows.runs.context import RunContext
-from rdbkeeper.ports import Clock, Engine, Journal, ProbeFindings, Record, Source, Vault, VaultTable
+from rdbkeeper.ports import (
+    Clock,
+    Engine,
+    Hooks,
+    Journal,
+    LiveSource,
+    ProbeFindings,
+    Record,
+    Source,
+    Vault,
+    VaultTable,
+)
 
 if TYPE_CHECKING:  # a rule's function never makes these, and loading them would lengthen each of its starts
     from rdbkeeper.flows.fleet.work import FleetWork
@@ -144,7 +156,7 @@ class AwsAdapters:
         self.vaults = vault_table(settings, client)
         self._made: dict[str, Vault] = {}
 
-    def source(self, provider: str) -> Source:
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
         from rdbkeeper.sources.elasticache import PROVIDER, ElastiCacheSource
 
         if provider != PROVIDER:
@@ -179,6 +191,26 @@ class AwsAdapters:
         from rdbkeeper.vaults.probe import probe
 
         return probe(self._probing, binding, datetime.now(UTC), closely=closely)
+
+    def live_source(self, access: SourceAccess) -> LiveSource:
+        from rdbkeeper.aws.secrets import Login, read_login
+        from rdbkeeper.sources.redis.source import RedisSource
+
+        def login() -> Login:
+            return read_login(self._client("secretsmanager"), access.secret) if access.secret else Login()
+
+        return RedisSource(access, login)
+
+    @cached_property
+    def hooks(self) -> Hooks:
+        from rdbkeeper.aws.hooks import LambdaHooks
+
+        # One attempt: what a hook did whose answer was lost nobody knows.
+        return LambdaHooks(
+            lambda longest_s: _session().client(
+                "lambda", config=_CONFIG.merge(Config(retries={"total_max_attempts": 1}, read_timeout=longest_s))
+            )
+        )
 
     @cached_property
     def _connections(self) -> Connections:

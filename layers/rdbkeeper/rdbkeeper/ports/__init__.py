@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from rdbkeeper.ports.execution import Engine, Executions, Poll
 from rdbkeeper.ports.fleet import FleetServices
+from rdbkeeper.ports.hooks import Hooks
 from rdbkeeper.ports.journal import Clock, Journal
+from rdbkeeper.ports.live import LiveSource, LiveStream
 from rdbkeeper.ports.records import Record
 from rdbkeeper.ports.stores import Adapters, ByteStream, Lock, Part, ProbeFindings, Source, StoredObject, Upload, Vault
 from rdbkeeper.ports.tables import RulesPage, RuleTable, RunsPage, RunTable, VaultTable
@@ -22,7 +24,10 @@ __all__ = [
     "Engine",
     "Executions",
     "FleetServices",
+    "Hooks",
     "Journal",
+    "LiveSource",
+    "LiveStream",
     "Lock",
     "Part",
     "Poll",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.domain.catalog import Catalog, FoundObject
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.domain.vault import Capabilities, LockState, VaultBinding
+from rdbkeeper.ports.hooks import Hooks
+
+if TYPE_CHECKING:  # it is made of what stands here
+    from rdbkeeper.ports.live import LiveSource
 
 
 class ByteStream(Protocol):
@@ -48,6 +53,26 @@ class Source(Protocol):
 
     def discard_export(self, backup: Backup, attempt: str) -> None:
         """Remove what the export staged, by exact key. Nothing there is no error."""
+
+    @property
+    def backups_a_day(self) -> int | None:
+        """How many manual backups of an instance the provider takes within 24 hours; None where nobody says."""
+
+    def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
+        """Ask for a manual backup now, named and tagged so; asking twice is asking once.
+
+        Raises BackupQuotaUsed, BackupBusy while the instance must not be backed up, and the others of a SourceError.
+        """
+
+    def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:
+        """The backup that was asked for under that name, in whatever state; None while it is not listed."""
+
+    def remove_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> bool:
+        """Remove the manual backup of that name from the provider if it bears these tags; looks right before.
+
+        False where it stays: it bears others, or the provider removes such backups by itself. One that is gone is no
+        error.
+        """
 
     def discard_leftovers(
         self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime
@@ -180,8 +205,15 @@ class ProbeFindings:
 class Adapters(Protocol):
     """Gives the adapters that a rule's own facts decide on."""
 
-    def source(self, provider: str) -> Source:
-        """The source for a provider."""
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
+        """The source for a provider that lists backups. Raises SourceDenied, SourceRefused for a secret unreadable."""
+
+    def live_source(self, access: SourceAccess) -> LiveSource:
+        """The source for a server that is reached directly. Raises SourceDenied, SourceRefused as `source` does."""
+
+    @property
+    def hooks(self) -> Hooks:
+        """What calls the owner's functions."""
 
     def vault(self, name: str) -> Vault:
         """The registered vault of that name. Raises VaultNotFound."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from rdbkeeper.domain.backup_first import Freeze, MadeBackup
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import Block, KeptCopies, RuleStatus, RunReport
 from rdbkeeper.domain.vault import ProbeReport, VaultBinding
@@ -139,6 +140,27 @@ class RunTable(Protocol):
 
     def forget_all_attempts(self, rule: str) -> None:
         """Strike off the attempts of all transfers of a rule, of which none is under way."""
+
+    def record_freeze(self, rule: str, freeze: Freeze) -> None:
+        """Note that writes are about to be frozen, before they are."""
+
+    def find_freeze(self, rule: str) -> Freeze | None:
+        """The freeze on record, which nobody has thawed yet, or None."""
+
+    def freezes(self) -> dict[str, Freeze]:
+        """All that are on record, by rule."""
+
+    def forget_freeze(self, rule: str, execution: str) -> None:
+        """Strike an execution's freeze off the record; another's stays."""
+
+    def record_made_backup(self, rule: str, made: MadeBackup) -> None:
+        """Put down a backup that was asked for, in place of what is on record under its name."""
+
+    def made_backups(self, rule: str) -> list[MadeBackup]:
+        """The backups that were asked for and are still at the provider, as far as is known; by name."""
+
+    def forget_made_backup(self, rule: str, name: str) -> None:
+        """Strike off a backup that is gone from the provider."""
 
     def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
         """Note that a copy was read again and found whole."""

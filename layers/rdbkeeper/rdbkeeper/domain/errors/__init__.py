@@ -28,7 +28,18 @@
     │   ├── BackupBusy              (a retry can help) the provider is working on this backup
     │   ├── BackupGone
     │   ├── ExportTimedOut
-    │   └── StagedFileChanged
+    │   ├── StagedFileChanged
+    │   ├── NotExportable           data tiering, or a key that exports cannot have
+    │   ├── BackupEncrypted
+    │   ├── DownloadRestricted      the account lets nobody here download its backups
+    │   ├── LinkRefused             a link leads to a host that keeps no backups
+    │   ├── LinkMisanswered         an error page, or another range, in place of the file's bytes
+    │   ├── BackupQuotaUsed         of manual backups, today
+    │   ├── BackupNotMade           a backup on demand failed, or took too long
+    │   ├── ServerLost              a server went away while it was read
+    │   ├── ServerTooLarge          it would not be read in one invocation
+    │   ├── SyncRefused             it lets nobody replicate from it
+    │   └── KeyUndumpable
     ├── VaultError              the place where copies are kept
     │   ├── VaultUnavailable        (a retry can help)
     │   ├── VaultDenied
@@ -63,6 +74,8 @@
     │   ├── CopyTooSlow             a backup would not be copied before its run's time is over
     │   ├── WorkerDied              (a retry can help) a worker ended without an answer
     │   ├── WorkerDenied            the worker is gone, or must not be called
+    │   ├── HookFailed              (a retry can help) what freezes or thaws writes
+    │   ├── ConsistencyMissed       less than the rule demands
     │   ├── UnexpectedError         a defect: the log has the stack trace
     │   └── RunFailed               at least one backup failed
     └── SettingsError           the function's environment lacks something
@@ -119,7 +132,9 @@ from rdbkeeper.domain.errors.requests import (
     VaultNotFound,
 )
 from rdbkeeper.domain.errors.runs import (
+    ConsistencyMissed,
     CopyTooSlow,
+    HookFailed,
     LeaseLost,
     LegNeverEnds,
     RuleChanged,
@@ -133,13 +148,24 @@ from rdbkeeper.domain.errors.runs import (
 )
 from rdbkeeper.domain.errors.sources import (
     BackupBusy,
+    BackupEncrypted,
     BackupGone,
+    BackupNotMade,
+    BackupQuotaUsed,
+    DownloadRestricted,
     ExportTimedOut,
+    KeyUndumpable,
+    LinkMisanswered,
+    LinkRefused,
+    NotExportable,
+    ServerLost,
+    ServerTooLarge,
     SourceDenied,
     SourceError,
     SourceRefused,
     SourceUnavailable,
     StagedFileChanged,
+    SyncRefused,
 )
 from rdbkeeper.domain.errors.tables import (
     TableDenied,
@@ -159,15 +185,20 @@ from rdbkeeper.domain.errors.vaults import (
 
 __all__ = [
     "BackupBusy",
+    "BackupEncrypted",
     "BackupGone",
+    "BackupNotMade",
+    "BackupQuotaUsed",
     "BackupsDisabled",
     "BucketTaken",
     "ChecksumMismatch",
+    "ConsistencyMissed",
     "CopyDamaged",
     "CopyHeld",
     "CopyLocked",
     "CopyNotFound",
     "CopyTooSlow",
+    "DownloadRestricted",
     "EndMarkerMissing",
     "ExportTimedOut",
     "FileMissing",
@@ -175,15 +206,20 @@ __all__ = [
     "FleetError",
     "FleetRefused",
     "FleetUnavailable",
+    "HookFailed",
     "InstanceNotFound",
     "IntegrityError",
     "InvalidRequest",
+    "KeyUndumpable",
     "LeaseLost",
     "LegNeverEnds",
+    "LinkMisanswered",
+    "LinkRefused",
     "ManifestUnreadable",
     "NameTaken",
     "NotAnRdbFile",
     "NotConfirmed",
+    "NotExportable",
     "NotOurs",
     "ObjectExists",
     "OutOfTime",
@@ -199,6 +235,8 @@ __all__ = [
     "RunError",
     "RunFailed",
     "RunIsGoing",
+    "ServerLost",
+    "ServerTooLarge",
     "SettingsError",
     "SourceDenied",
     "SourceError",
@@ -208,6 +246,7 @@ __all__ = [
     "StoreMismatch",
     "StreamCutShort",
     "StreamTooLong",
+    "SyncRefused",
     "TableDenied",
     "TableError",
     "TableRefused",

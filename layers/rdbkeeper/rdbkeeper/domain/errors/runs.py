@@ -51,5 +51,15 @@ def unexpected(what: str, error: Exception) -> UnexpectedError:
     )
 
 
+class HookFailed(RunError):
+    """A function of the owner's that freezes or thaws writes could not be called, or failed."""
+
+    retryable = True
+
+
+class ConsistencyMissed(RunError):
+    """A backup is less consistent than its rule demands."""
+
+
 class RunFailed(RunError):
     """At least one backup could not be copied."""

@@ -38,6 +38,8 @@ class FunctionSettings:
     layer_arns: tuple[str, ...]
     environment: Pairs = field(repr=False)
     kms_key_arn: str
+    subnet_ids: tuple[str, ...]
+    security_group_ids: tuple[str, ...]
     durable_timeout_s: int
     durable_retention_days: int
     log_group: str

@@ -139,7 +139,8 @@ def _plan_function(rule: Rule, prototype: Prototype, name: str, function: Functi
     try:
         settings = wanted_function(rule, prototype)
     except InvalidRequest as error:
-        yield LeaveAlone(rule.name, name, "RoleNotAllowed", f"{error.message} Its function is left as it is.")
+        code = "RoleNotAllowed" if error.field == "role" else "NetworkIncomplete"
+        yield LeaveAlone(rule.name, name, code, f"{error.message} Its function is left as it is.")
         return
     if function is None:
         yield MakeFunction(rule.name, name, "FunctionMade", f"There is no function {name}.", settings)

@@ -14,6 +14,17 @@ LONGEST_FUNCTION_NAME = 64  # characters; "CreateFunction" in the Lambda API ref
 
 
 @dataclass(frozen=True)
+class Network:
+    """The subnets and security groups of the owner's that functions may be put into, by their ids, sorted."""
+
+    subnet_ids: tuple[str, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+
+
+NO_NETWORK = Network()
+
+
+@dataclass(frozen=True)
 class FleetSettings:
     """What the template says about the fleet; `stack_id` tells this stack from others of its name, "" where unknown."""
 
@@ -25,6 +36,7 @@ class FleetSettings:
     alarm_topic_arn: str
     rule_role_arns: tuple[str, ...] = ()
     stack_id: str = ""
+    network: Network = NO_NETWORK
 
     def function_name(self, rule_name: str) -> str:
         return f"{self.stack}-rule-{rule_name}"
@@ -74,6 +86,25 @@ class FleetSettings:
                 hint=f"{allowed} Leave the field out for the stack's own, or add the role to the stack's parameter "
                 "AllowedRuleRoleArns.",
             )
+
+    def get_network(self, *, is_live: bool) -> Network:
+        """Where a rule's function lies: in the stack's network when its server is reached directly, else in none.
+
+        A stack without a network leaves such a function outside as well: the server may have a public address. Raises
+        InvalidRequest where the stack names subnets without security groups, or these without those.
+        """
+        if not is_live:
+            return NO_NETWORK
+        parts = {"VpcSubnetIds": self.network.subnet_ids, "VpcSecurityGroupIds": self.network.security_group_ids}
+        missing = [name for name, ids in parts.items() if not ids]
+        if len(missing) == 1:
+            (given,) = set(parts) - set(missing)
+            raise InvalidRequest(
+                f"The stack {self.stack} has the parameter {given} and no {missing[0]}: it cannot put functions there.",
+                field="source.provider",
+                hint="Deploy the stack with both of them, or with neither where servers have public addresses.",
+            )
+        return self.network
 
 
 def schedule_names(rule_name: str) -> tuple[str, str]:

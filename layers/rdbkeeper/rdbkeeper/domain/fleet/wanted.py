@@ -18,17 +18,21 @@ _SCHEDULED_AT = "<aws.scheduler.scheduled-time>"
 
 
 def wanted_function(rule: Rule, prototype: Prototype) -> FunctionSettings:
-    """The settings of a rule's function: the prototype's, with its own log group, name, and role where it has one.
+    """The settings of a rule's function: the prototype's, with its own log group, name, role and network.
 
-    Raises InvalidRequest when the stack does not allow the rule's role (any more).
+    Raises InvalidRequest when the stack does not allow the rule's role (any more), or names but half of the network
+    that the rule needs.
     """
     prototype.stack.check_role(rule.role)
+    network = prototype.stack.get_network(is_live=rule.is_live)
     environment = {**dict(prototype.settings.environment), RULE_VARIABLE: rule.name}
     return replace(
         prototype.settings,
         description=f"Copies new backups for the rule {rule.name}",
         role_arn=prototype.stack.find_role_arn(rule.role) or prototype.settings.role_arn,
         environment=tuple(sorted(environment.items())),
+        subnet_ids=network.subnet_ids,
+        security_group_ids=network.security_group_ids,
         log_group=prototype.stack.log_group(rule.name),
     )
 

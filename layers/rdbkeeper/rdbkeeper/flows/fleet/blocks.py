@@ -9,6 +9,7 @@ from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import RdbkeeperError, VaultError
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess
 from rdbkeeper.domain.status import (
     INSTANCE_BLOCKS,
     PROBED_BLOCKS,
@@ -32,16 +33,20 @@ HOURS_BETWEEN_RETRIES = 6
 
 @dataclass(frozen=True)
 class _Seen:
-    """How a provider's instances are, by name, and what keeps rules from working with each vault that is bound."""
+    """How instances are, by name, and what keeps rules from working with each vault that is bound.
 
-    instances: Mapping[str, Instance]
+    `instances` is None where a rule's runs alone can tell.
+    """
+
+    instances: Mapping[str, Instance] | None
     vaults: Mapping[str, Block | None]
 
     def find_block(self, rule: Rule) -> Block | None:
         """What keeps the rule from its work, or None; its instance is told before its vault."""
-        block = find_instance_block(rule, self.instances.get(rule.instance))
-        if block is not None:
-            return block
+        if self.instances is not None:
+            block = find_instance_block(rule, self.instances.get(rule.instance))
+            if block is not None:
+                return block
         if rule.vault not in self.vaults:
             return find_vault_block(rule.vault, is_bound=False, probe=None)
         return self.vaults[rule.vault]
@@ -60,10 +65,9 @@ class RefreshBlocks:
         results: list[RuleResult] = []
         vaults = self._read_vaults()
         settled = [rule for rule in rules if rule.state in _SETTLED]
-        for provider in sorted({rule.provider for rule in settled}):
+        for reached in dict.fromkeys(map(_reached_by, settled)):
             try:
-                source = self.work.adapters.source(provider)
-                seen = _Seen({instance.name: instance for instance in source.instances()}, vaults)
+                seen = _Seen(self._read_instances(*reached), vaults)
             except RdbkeeperError as error:
                 self.work.journal.error("InstancesUnread", str(error), reason=error.code)
                 results.append(RuleResult("", error=error))
@@ -71,9 +75,15 @@ class RefreshBlocks:
             results += [
                 self._guard(rule, statuses.get(rule.name, RuleStatus()), seen)
                 for rule in settled
-                if rule.provider == provider
+                if _reached_by(rule) == reached
             ]
         return results
+
+    def _read_instances(self, provider: str, access: SourceAccess) -> dict[str, Instance] | None:
+        """A provider's instances by name; None of servers that are reached directly, which only their runs can see."""
+        if provider == LIVE_PROVIDER:
+            return None
+        return {instance.name: instance for instance in self.work.adapters.source(provider, access).instances()}
 
     def _read_vaults(self) -> dict[str, Block | None]:
         """What keeps rules from working with each vault that is bound."""
@@ -174,6 +184,11 @@ class RefreshBlocks:
         self.work.services.start_run(rule.name, self.work.name_run(rule, f"owed after {last} {hour}"))
         self.work.journal.bind(rule=rule.name).warning(code, reason)
         return RuleResult(rule.name, repairs=(repair_record(rule.name, rule.instance, code, reason),))
+
+
+def _reached_by(rule: Rule) -> tuple[str, SourceAccess]:
+    """By what the rule's instance is listed: rules that say the same share one listing."""
+    return rule.provider, NO_ACCESS if rule.is_live else rule.access
 
 
 def _owes_run(rule: Rule, block: Block) -> bool:

@@ -19,6 +19,7 @@ from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.fleet.blocks import RefreshBlocks
 from rdbkeeper.flows.fleet.claim_upkeep import KeepClaims
 from rdbkeeper.flows.fleet.repairs import MOST_TOLD, RuleResult, describe_results, hold, names_of, repair_record
+from rdbkeeper.flows.fleet.thawing import thaw_what_is_left
 from rdbkeeper.flows.fleet.work import FleetWork
 from rdbkeeper.flows.vaults.probes import ProbeVaults
 from rdbkeeper.ports import Record
@@ -58,6 +59,7 @@ class Reconcile:
         results = self._work_through(changes, partial(self._apply, {rule.name: rule for rule in rules}))
         results += self._finish_all(rules, results)
         results += self._look_after_vaults(rules, closely=closely)
+        results += thaw_what_is_left(self.work)
         results += RefreshBlocks(self.work, fleet, self._is_time_left).refresh(rules, statuses)
         answer = describe_results(len(rules), results)
         self.work.journal.measure(RECONCILED, 1, stack_dimensions(self.work.stack.stack))
@@ -71,6 +73,7 @@ class Reconcile:
         """
         self._record_end()
         results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
+        results += thaw_what_is_left(self.work)
         self._let_go_of_vaults()
         answer = describe_results(len(results), results)
         self.work.journal.info("FleetEnded", answer["line"])

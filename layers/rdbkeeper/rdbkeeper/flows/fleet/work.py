@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
+from rdbkeeper.domain.backup_first import Freeze
 from rdbkeeper.domain.claim import Claim, make_claim
-from rdbkeeper.domain.errors import NotOurs, RdbkeeperError
+from rdbkeeper.domain.errors import HookFailed, NotOurs, RdbkeeperError
 from rdbkeeper.domain.fleet.changes import (
     Change,
     KeepLogs,
@@ -29,6 +30,7 @@ from rdbkeeper.domain.fleet.plan import Registry, plan
 from rdbkeeper.domain.fleet.settings import FleetSettings, schedule_names
 from rdbkeeper.domain.rule import Place, Rule, RuleState
 from rdbkeeper.domain.status import Block, find_vault_block
+from rdbkeeper.flows.thaw import thaw
 from rdbkeeper.flows.uploads import give_up_uploads
 from rdbkeeper.flows.vaults.claims import check_place_is_unclaimed, claim_place, release_place
 from rdbkeeper.ports import Adapters, Clock, FleetServices, Journal, Record, RuleTable, RunTable, Upload, VaultTable
@@ -95,6 +97,7 @@ class FleetWork:
             "stopped_runs": stopped,
             "copies_stay_at": {"vault": rule.vault, "path": rule.place.path},
         }
+        self._thaw_for(rule.name)
         uploads = self.runs.remembered_uploads(rule.name)
         there = self.rules.find_rule(rule.name)
         if there is None or there.state is not RuleState.DELETING:
@@ -102,6 +105,19 @@ class FleetWork:
         self.let_go_of_vault(rule, uploads)
         self.rules.remove_rule(rule.name, rule.revision, deletion)
         return deletion
+
+    def thaw(self, rule_name: str, freeze: Freeze) -> None:
+        """Let writes go on that a run of a rule has frozen. Raises HookFailed."""
+        thaw(rule_name, freeze, self.runs, self.adapters.hooks, self.journal.bind(rule=rule_name))
+
+    def _thaw_for(self, rule_name: str) -> None:
+        """Thaw what a stopped run has frozen. A hook that fails keeps no rule from going: the hourly look goes on."""
+        freeze = self.runs.find_freeze(rule_name)
+        if freeze is not None:
+            try:
+                self.thaw(rule_name, freeze)
+            except HookFailed as error:
+                self.journal.bind(rule=rule_name).error("WritesStillFrozen", str(error), reason=error.code)
 
     def let_go_of_vault(self, rule: Rule, uploads: Sequence[Upload]) -> None:
         """Give up uploads and take a rule's claim off its place. A vault that fails keeps no rule from going."""

@@ -9,6 +9,7 @@ from rdbkeeper.domain.backup import Backup, Instance
 from rdbkeeper.domain.errors import InstanceNotFound
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.flows.rules.context import RulesContext
 from rdbkeeper.ports import Record
 
@@ -22,9 +23,9 @@ class BrowseSources:
 
     context: RulesContext
 
-    def instances(self, provider: str) -> Record:
+    def instances(self, provider: str, access: SourceAccess = NO_ACCESS) -> Record:
         """Every instance that a rule can name in this region, its backup settings, and the rules that protect it."""
-        source = self.context.adapters.source(provider)
+        source = self.context.adapters.source(provider, access)
         instances = sorted(source.instances(), key=lambda instance: instance.name)
         counts = source.count_backups(instances)
         rules = [rule for rule in self.context.rules.rules() if rule.provider == provider]
@@ -33,9 +34,9 @@ class BrowseSources:
             "instances": [_describe_instance(instance, counts, rules) for instance in instances],
         }
 
-    def backups(self, provider: str, name: str) -> Record:
+    def backups(self, provider: str, name: str, access: SourceAccess = NO_ACCESS) -> Record:
         """An instance's backups, newest first: automatic and manual, their state and size, and who keeps each."""
-        source = self.context.adapters.source(provider)
+        source = self.context.adapters.source(provider, access)
         instance = source.find_instance(name)
         if instance is None:
             raise InstanceNotFound(

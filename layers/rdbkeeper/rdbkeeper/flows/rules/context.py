@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFound, RuleNotReady, VaultNotFound
+from rdbkeeper.domain.live_backup import assume_server
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import find_instance_block
 from rdbkeeper.domain.vault import VaultBinding
@@ -73,8 +74,10 @@ class RulesContext:
         return rule
 
     def find_instance(self, rule: Rule) -> Instance | None:
-        """The rule's instance, or None."""
-        return self.adapters.source(rule.provider).find_instance(rule.instance)
+        """The rule's instance, or None. A server reached directly is taken to be there: its runs alone can see it."""
+        if rule.is_live:
+            return assume_server(rule.instance)
+        return self.adapters.source(rule.provider, rule.access).find_instance(rule.instance)
 
     def get_vault(self, name: str, field: str = "name") -> VaultBinding:
         """The vault of that name. Raises VaultNotFound, naming the field that it stands in."""
@@ -99,6 +102,7 @@ class RulesContext:
         rule.cycle.get_next_fire_times(self.clock.now(), 1)
         self.fleet.stack.check_function_name(rule.name)
         self.fleet.stack.check_role(rule.role)
+        self.fleet.stack.get_network(is_live=rule.is_live)
         instance = self.get_instance(rule)
         self.check_new_place(rule, take_over=take_over)
         return instance

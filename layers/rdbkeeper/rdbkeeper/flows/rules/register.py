@@ -170,7 +170,9 @@ class RegisterRules:
             edited.cycle.get_next_fire_times(context.clock.now(), 1)
         if edited.role != rule.role:
             context.fleet.stack.check_role(edited.role)
-        if (edited.provider, edited.instance) != (rule.provider, rule.instance):
+        if edited.provider != rule.provider:
+            context.fleet.stack.get_network(is_live=edited.is_live)
+        if (edited.provider, edited.instance, edited.access) != (rule.provider, rule.instance, rule.access):
             context.get_instance(edited)
         if edited.place != rule.place:
             context.check_new_place(edited, take_over=take_over)

@@ -64,7 +64,7 @@ class ShowRules:
     def _preview(self, rule: Rule, instance: Instance | None) -> Record:
         now = self.context.clock.now()
         block = find_instance_block(rule, instance)
-        backups = self.context.adapters.source(rule.provider).backups(instance) if instance else []
+        backups = _find_backups(self.context, rule, instance)
         catalog = self.context.adapters.vault(rule.vault).catalog(rule.place.path)
         selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now)
         # Retention comes after copying, so it decides with what will have been copied.
@@ -75,6 +75,7 @@ class ShowRules:
             **self._preview_cycle(rule.cycle, self.context.find_lock_notes(rule)),
             "blocked": block.as_record() if block else None,
             "bandwidth_mbps": rule.bandwidth_mbps,
+            "takes_backups": rule.is_live or rule.backup_first is not None,
             **_preview_copying(selection),
             "retention": {
                 **foresee_retention(rule, entries, now),
@@ -127,3 +128,10 @@ def _preview_other(outcome: Outcome) -> Record:
         "reason": outcome.reason,
         "detail": outcome.detail,
     }
+
+
+def _find_backups(context: RulesContext, rule: Rule, instance: Instance | None) -> list[Backup]:
+    """What a provider lists of the rule's instance; nothing of a server that is reached directly."""
+    if instance is None or rule.is_live:
+        return []
+    return context.adapters.source(rule.provider, rule.access).backups(instance)

@@ -24,6 +24,11 @@ class StartRuns:
         """
         return self._start(name, request_id or self.context.clock.now().isoformat(), RunRequest(on_request=True))
 
+    def back_up(self, name: str, request_id: str = "") -> Record:
+        """Start a run that asks for a backup first, whatever the rule says. As `run` otherwise."""
+        wish = f"backup {request_id or self.context.clock.now().isoformat()}"
+        return self._start(name, wish, RunRequest(on_request=True, backs_up=True))
+
     def audit(self, name: str, request_id: str = "", most_gigabytes: int | None = None) -> Record:
         """Start a run that reads copies again, the longest unread first, and copies nothing. As `run` otherwise.
 
@@ -47,8 +52,9 @@ class StartRuns:
                 hint="Wait until it has ended; `history` shows it. It copies whatever is there to copy.",
             )
         # A run's name stands for its words: an ordinary one is started with the same as ever.
-        execution = services.start_run(name, run_name, request.as_record() if request.audits else None)
-        what = "An audit" if request.audits else "A run"
+        is_ordinary = not (request.audits or request.backs_up)
+        execution = services.start_run(name, run_name, None if is_ordinary else request.as_record())
+        what = "An audit" if request.audits else "A run with a backup of its own" if request.backs_up else "A run"
         context.journal.bind(rule=name).info("RunRequested", f"{what} of {name} was started by hand.")
         return {"rule": name, "run": run_id_of(execution), "log_group": context.fleet.stack.log_group(rule.name)}
 

@@ -155,6 +155,8 @@ class CleanUp:
 
     def _discard_staged_files(self, rule: Rule, instance: Instance) -> None:
         context = self.context
+        if rule.is_live:
+            return  # nothing is ever staged of a server that is reached directly
         before = context.clock.now() - LEFT_OVER_AFTER
         tags = rule_tag(rule.name), chain_tag(context.chain)
         for name in context.source(rule).discard_leftovers(instance, *tags, before):

@@ -7,13 +7,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import RuleChanged, RuleGone
 from rdbkeeper.domain.outcome import Outcome, Status, describe
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.flows.uploads import give_up_uploads
-from rdbkeeper.ports import Adapters, Clock, Executions, Journal, RuleTable, RunTable, Source, Upload, Vault
+from rdbkeeper.ports import (
+    Adapters,
+    Clock,
+    Executions,
+    Hooks,
+    Journal,
+    LiveSource,
+    RuleTable,
+    RunTable,
+    Source,
+    Upload,
+    Vault,
+)
 
 LONGEST_INVOCATION = timedelta(minutes=15)  # "Timeout", Lambda quotas
 
@@ -113,7 +126,20 @@ class RunContext:
         return fresh
 
     def source(self, rule: Rule) -> Source:
-        return self.adapters.source(rule.provider)
+        return self.adapters.source(rule.provider, rule.access)
+
+    def live_source(self, rule: Rule) -> LiveSource:
+        return self.adapters.live_source(rule.access)
+
+    def find_instance(self, rule: Rule) -> Instance | None:
+        """The rule's instance, or None."""
+        if rule.is_live:
+            return self.live_source(rule).find_instance(rule.instance)
+        return self.source(rule).find_instance(rule.instance)
+
+    @property
+    def hooks(self) -> Hooks:
+        return self.adapters.hooks
 
     def vault(self, rule: Rule) -> Vault:
         return self.adapters.vault(rule.vault)

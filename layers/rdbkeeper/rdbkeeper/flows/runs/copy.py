@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from rdbkeeper import __version__
+from rdbkeeper.domain.backup import Consistency
 from rdbkeeper.domain.catalog import Level, manifest_key
-from rdbkeeper.domain.copy import data_key, data_prefix
+from rdbkeeper.domain.copy import Manifest, data_key, data_prefix
 from rdbkeeper.domain.errors import BackupBusy, BackupGone, CopyTooSlow, LegNeverEnds, ObjectExists, RdbkeeperError
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration, human_size
 from rdbkeeper.domain.rule import Rule
@@ -213,7 +214,7 @@ class CopySteps:
             backup_id=ticket.backup_id,
             status=Status.COPIED,
             reason="Published",
-            detail=". ".join(sorted({file.unchecked_reason for file in files} - {""})),
+            detail=". ".join(_remarks(manifest)),
             copy_id=ticket.copy_id,
             level=manifest.level.value,
             file_count=len(files),
@@ -251,6 +252,14 @@ class CopySteps:
             self.context.log(ticket).warning("TidyingLeft", f"The next run tidies up: {error}", reason=error.code)
         except Exception as error:  # noqa: BLE001 - what became of the backup stands; a defect here must not end the run
             report_defect(self.context.log(ticket), f"Tidying up after {ticket.backup_id}", error)
+
+
+def _remarks(manifest: Manifest) -> list[str]:
+    """Why a copy is unchecked, and how its data belong together, where that is not as in every ordinary one."""
+    remarks = sorted({file.unchecked_reason for file in manifest.files} - {""})
+    if manifest.consistency is Consistency.POINT_IN_TIME and not manifest.consistency_reason:
+        return remarks
+    return [*remarks, f"Consistency {manifest.consistency.value}: {manifest.consistency_reason}"]
 
 
 def _uploads(transfer: Transfer) -> list[Upload]:

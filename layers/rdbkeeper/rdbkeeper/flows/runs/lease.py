@@ -58,7 +58,8 @@ class LeaseStep:
             return self._refuse_as_another_is_going()
         if instead_of is not None:
             self.context.journal.warning("LeaseTakenOver", "The run that held the lease has ended without freeing it.")
-        return {"held": True}
+        wants_backup = rule.backup_first is not None or self.context.request.backs_up
+        return {"held": True, "backs_up": True} if wants_backup else {"held": True}
 
     def _may_be_at_work(self, ended_at: datetime, now: datetime) -> bool:
         return now - ended_at < self.context.longest_invocation * GRACE

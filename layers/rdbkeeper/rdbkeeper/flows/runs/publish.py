@@ -49,10 +49,13 @@ def judge_file(file: FileTransfer) -> Judged:
 
 
 def check_all_shards(backup: Backup, transfer: Transfer) -> None:
-    """Raise FileMissing unless there is exactly one file for each of the backup's shards: all or nothing."""
+    """Raise FileMissing unless there is exactly one file for each of the backup's shards: all or nothing.
+
+    Of a backup that is listed without its shards, whatever its export made is all of it.
+    """
     expected = [shard.name for shard in backup.shards]
     there = [file.name for file in transfer.files]
-    if not expected or there != expected:
+    if not there or (expected and there != expected):
         raise FileMissing(
             f"The backup {backup.backup_id} has the shards {', '.join(expected)}; its files are {', '.join(there)}.",
             hint="Nothing was published; the next run asks for all of them again.",

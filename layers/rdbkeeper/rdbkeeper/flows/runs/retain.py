@@ -149,7 +149,7 @@ class RetainStep:
     def _find_reason_to_wait(self, decided: _Decided) -> str:
         """Why nothing may go, or "": what cannot be copied any more must not be aged out."""
         rule = decided.rule
-        if self.context.source(rule).find_instance(rule.instance) is None:
+        if self.context.find_instance(rule) is None:
             return f"the instance {rule.instance} is gone"
         return find_reason_to_keep_all(rule, decided.entries, self.context.clock.now())
 

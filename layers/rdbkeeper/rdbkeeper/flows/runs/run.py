@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed
 from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
 from rdbkeeper.domain.vault import StoreSum
+from rdbkeeper.flows.runs.backup_first import BackupFirstSteps, make_backup_first
 from rdbkeeper.flows.runs.clean_up import CleanUp
 from rdbkeeper.flows.runs.context import RunContext, Ticket
 from rdbkeeper.flows.runs.copy import CopySteps
@@ -23,6 +25,7 @@ from rdbkeeper.flows.runs.export import Export, ExportSteps
 from rdbkeeper.flows.runs.hand_over import HandOverStep, has_room
 from rdbkeeper.flows.runs.lease import LeaseStep
 from rdbkeeper.flows.runs.legs import Legs
+from rdbkeeper.flows.runs.live import LiveSteps, copy_live
 from rdbkeeper.flows.runs.publish import find_rejected
 from rdbkeeper.flows.runs.report import ReportStep
 from rdbkeeper.flows.runs.retain import RetainStep, retain_copies
@@ -45,19 +48,23 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
             return lease
         if context.request.audits:
             return _audit_on_request(engine, context, began)
+        missed = make_backup_first(engine, steps.backup_first, began, poll) if "backs_up" in lease else []
         scan = engine.step("scan", partial(steps.scan.run, began))
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
         run = _Run(engine, steps, poll, rule, began, StoreSum(scan["store_sum"]))
-        tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]])
+        tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]], scan["live"])
+        if scan["made"] or "backs_up" in lease:
+            engine.step("remove backups that were made", partial(steps.backup_first.remove_copied, rule))
         is_whole = not left and not scan["is_full"]
         # What follows would be done by the run that follows as well.
         is_last = is_whole or not context.request.may_hand_over
         retained = run.retain(scan, tried) if is_last else None
         audited = _audit_if_due(engine, context, rule, began) if is_last and rule.audit_every_days else None
         tickets = [export.ticket for export in left]
-        finish = partial(steps.report.finish, began, rule, scan, tried, tickets, retained, audited)
+        outcomes = [*missed, *tried]
+        finish = partial(steps.report.finish, began, rule, scan, outcomes, tickets, retained, audited)
         report = engine.step("report", finish)
     except (RuleGone, RuleChanged) as reason:
         return engine.step("report early end", partial(steps.report.end_early, began, reason))
@@ -118,6 +125,8 @@ class _Steps:
     retain: RetainStep
     report: ReportStep
     hand_over: HandOverStep
+    backup_first: BackupFirstSteps
+    live: LiveSteps
 
     @classmethod
     def over(cls, context: RunContext) -> _Steps:
@@ -130,6 +139,8 @@ class _Steps:
             RetainStep(context),
             ReportStep(context),
             HandOverStep(context),
+            BackupFirstSteps(context),
+            LiveSteps(context),
         )
 
 
@@ -153,11 +164,14 @@ class _Run:
     def _began_at(self) -> datetime:
         return datetime.fromisoformat(self.began["started_at"])
 
-    def copy_all(self, tickets: list[Ticket]) -> tuple[list[Outcome], list[Export]]:
+    def copy_all(self, tickets: list[Ticket], live: Record | None) -> tuple[list[Outcome], list[Export]]:
         """Ask for all exports, then copy each as it becomes readable, the oldest of those first.
 
-        Returns what became of those that were tried, and those that there was no room for, which a successor takes.
+        `live` is the backup that this run takes itself of a server reached directly. Returns what became of those that
+        were tried, and those that there was no room for, which a successor takes.
         """
+        if live is not None:
+            return [self._copy_live(tickets[0], Backup.from_record(live))], []
         tried: list[Outcome] = []
         waiting: list[Export] = []
         for ticket in tickets:
@@ -215,20 +229,32 @@ class _Run:
             if find_rejected(moved, self.store_sum):
                 transfer = self._replace_fragments(ticket, moved)
                 moved = legs.copy(transfer)
-            if self.store_sum is StoreSum.NONE:
-                transfer = self._complete_to_read_back(legs, export, moved)
-                moved = legs.copy(transfer)
-            legs.make_time_to_publish()
-            record = self.engine.step(
-                f"publish {ticket.copy_id}", partial(self.steps.copy.publish, self.rule, export, moved, legs.seconds)
-            )
-            outcome = Outcome.from_record(record)
+            outcome = self._publish(legs, export, moved, legs.seconds)
         except RdbkeeperError as error:
             outcome = self._give_up(ticket, transfer, error)
         self._copied_s += legs.seconds
         self._has_copied = True
         self.discard([export])
         return outcome
+
+    def _copy_live(self, ticket: Ticket, backup: Backup) -> Outcome:
+        """A server's way from its streams to a published copy; a failure becomes its outcome."""
+        transfer: Transfer | None = None
+        try:
+            export, transfer, seconds = copy_live(self.engine, self.steps.live, self.rule, ticket, backup)
+            legs = Legs(self.engine, self.steps.copy, self.rule, ticket)
+            return self._publish(legs, export, transfer, seconds)
+        except RdbkeeperError as error:
+            return self._give_up(ticket, transfer, error)
+
+    def _publish(self, legs: Legs, export: Export, moved: Transfer, seconds: float) -> Outcome:
+        if self.store_sum is StoreSum.NONE:
+            moved = legs.copy(self._complete_to_read_back(legs, export, moved))
+        legs.make_time_to_publish()
+        record = self.engine.step(
+            f"publish {export.ticket.copy_id}", partial(self.steps.copy.publish, self.rule, export, moved, seconds)
+        )
+        return Outcome.from_record(record)
 
     def discard(self, exports: list[Export]) -> None:
         """Let go of what was staged."""

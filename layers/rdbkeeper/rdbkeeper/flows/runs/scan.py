@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
+from rdbkeeper.domain.backup_first import NAMES_OF_OURS
+from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import BackupGone, InstanceNotFound, RdbkeeperError
+from rdbkeeper.domain.live_backup import plan_live_backup
 from rdbkeeper.domain.outcome import count_statuses
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.selection import leave, select
@@ -38,9 +41,21 @@ class BackupList:
 
     def read(self, rule: Rule, instance: Instance) -> list[Backup]:
         """List every backup of the instance, in any state."""
-        backups = self.context.source(rule).backups(instance)
+        backups = self._with_consistency(rule, self.context.source(rule).backups(instance))
         self._by_copy_id = {backup.copy_id: backup for backup in backups if backup.taken_at is not None}
         return backups
+
+    def _with_consistency(self, rule: Rule, backups: list[Backup]) -> list[Backup]:
+        """The backups, those that were asked for as consistent as their runs saw to."""
+        if rule.backup_first is None and not any(one.backup_id.startswith(NAMES_OF_OURS) for one in backups):
+            return backups
+        made = {one.backup_id: one for one in self.context.runs.made_backups(rule.name)}
+        return [
+            replace(backup, consistency=one.consistency, consistency_reason=one.reason)
+            if (one := made.get(backup.backup_id))
+            else backup
+            for backup in backups
+        ]
 
     def get(self, rule: Rule, ticket: Ticket) -> Backup:
         """The ticket's backup; in a fresh invocation the list is read again. Raises BackupGone."""
@@ -54,7 +69,7 @@ class BackupList:
         return self._by_copy_id[ticket.copy_id]
 
     def _get_instance(self, rule: Rule) -> Instance:
-        instance = self.context.source(rule).find_instance(rule.instance)
+        instance = self.context.find_instance(rule)
         if instance is None:
             raise InstanceNotFound(
                 f"The instance {rule.instance} went away while its backups were being copied.",
@@ -84,14 +99,14 @@ class ScanStep:
         past = self._find_past_runs(rule)
         self.context.runs.record_run(rule.name, report)
         self.clean_up.end_uploads(rule)
-        instance = self.context.source(rule).find_instance(rule.instance)
+        instance = self.context.find_instance(rule)
         if instance is None:
             return self._postpone(rule, report, block_for_missing_instance(rule))
         block = find_instance_block(rule, instance)
         if block is not None and block.code in POSTPONING:
             return self._postpone(rule, report, block)
-        backups = self.backups.read(rule, instance)
         catalog = self.context.vault(rule).catalog(rule.place.path)
+        backups = self._find_backups(rule, instance, catalog, report.started_at)
         now, tried = self.context.clock.now(), frozenset(self.context.request.tried)
         selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, tried, past.failed)
         self.clean_up.finish_removals(rule, catalog)
@@ -113,8 +128,16 @@ class ScanStep:
             "kept": find_kept_copies(rule.place.path, whole_copies(catalog.entries)).as_record(),
             "store_sum": self.context.vault(rule).capabilities.sum.value,
             "listed": [one.copy_id for one in backups if one.state is BackupState.COMPLETE and one.taken_at],
+            "live": selection.to_copy[0].as_record() if rule.is_live and selection.to_copy else None,
+            "made": any(one.backup_id.startswith(NAMES_OF_OURS) for one in backups),
             "retains": has_something_to_go(rule, catalog.entries, now),
         }
+
+    def _find_backups(self, rule: Rule, instance: Instance, catalog: Catalog, started_at: datetime) -> list[Backup]:
+        """What the provider lists; of a server that is reached directly the one backup that this run takes."""
+        if rule.is_live:
+            return [plan_live_backup(rule, instance, catalog, self.context.request.scheduled_at, started_at)]
+        return self.backups.read(rule, instance)
 
     def _find_past_runs(self, rule: Rule) -> PastRuns:
         """What the rule's history tells of the runs before; it need not be there, and must keep nothing from going."""

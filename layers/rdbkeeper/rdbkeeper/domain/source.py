@@ -1,0 +1,129 @@
+"""Providers, and what a rule says about how its own is reached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from rdbkeeper.domain.errors import InvalidRequest
+
+LIVE_PROVIDER = "redis"
+PROVIDERS = ("elasticache", "elasticache-serverless", "memorydb", "tencentdb", LIVE_PROVIDER)
+DEFAULT_KEYS_PER_SECOND = 10_000
+FEWEST_KEYS_PER_SECOND = 100
+MOST_KEYS_PER_SECOND = 1_000_000
+
+# Regions of Tencent Cloud: `ap-guangzhou`, `na-siliconvalley`, `ap-shanghai-fsi` ("Regions and AZs").
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z0-9]+){1,3}")
+# The stack's functions may read only secrets below this name ("CreateSecret": the characters that a name may have).
+_SECRET = re.compile(r"rdbkeeper/[A-Za-z0-9/_+=.@-]{1,400}")
+_HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
+
+
+class Way(StrEnum):
+    """How a server that is reached directly is read: as its server allows, as a replica would, or key by key."""
+
+    AUTO = "auto"
+    FULL_SYNC = "full-sync"
+    LOGICAL = "logical"
+
+
+@dataclass(frozen=True)
+class SourceAccess:
+    """How a rule's provider is reached, where the stack's own role and region do not say it.
+
+    `region` is Tencent Cloud's. `secret` is the name of a secret in Secrets Manager: an API key pair for `tencentdb`,
+    user and password for `redis`. `address` is a server's host and port, of a cluster any node's; the rest is for
+    `redis` as well. `keys_per_second` is how fast a server is read key by key.
+    """
+
+    region: str = ""
+    secret: str = ""
+    address: str = ""
+    tls: bool = True
+    way: Way = Way.AUTO
+    keys_per_second: int = DEFAULT_KEYS_PER_SECOND
+
+    @property
+    def host(self) -> str:
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+    def as_record(self) -> dict[str, Any]:
+        """What differs from the defaults, as plain data."""
+        plain = {**vars(self), "way": self.way.value}
+        default = {**vars(SourceAccess()), "way": Way.AUTO.value}
+        return {name: value for name, value in plain.items() if value != default[name]}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> SourceAccess:
+        """The access that `as_record` wrote down."""
+        known = {name: record[name] for name in vars(cls()) if name in record}
+        if "way" in known:
+            known["way"] = Way(known["way"])
+        if "keys_per_second" in known:
+            known["keys_per_second"] = int(known["keys_per_second"])
+        return cls(**known)
+
+
+NO_ACCESS = SourceAccess()
+"""What a rule says whose provider the stack's own role and region are enough for."""
+
+
+def check_provider(provider: str, field: str = "source.provider") -> None:
+    """Raise InvalidRequest, naming the field, for a provider that there is no source for."""
+    if provider not in PROVIDERS:
+        raise InvalidRequest(
+            f"The provider {provider[:80]!r} is unknown.", field=field, hint=f"Use {', '.join(PROVIDERS)}."
+        )
+
+
+def check_access(provider: str, access: SourceAccess, parent: str = "source.") -> None:
+    """Raise InvalidRequest, naming the field below `parent`, unless `access` says just what its provider needs."""
+    needed = {"tencentdb": {"region", "secret"}, LIVE_PROVIDER: {"address"}}.get(provider, set())
+    known = needed | ({"secret", "tls", "way", "keys_per_second"} if provider == LIVE_PROVIDER else set())
+    given = set(access.as_record())
+    for name in sorted(given - known):
+        raise InvalidRequest(
+            f"A source at {provider} has no {name}.", field=f"{parent}{name}", hint="Leave the field out."
+        )
+    for name in sorted(needed - given):
+        raise InvalidRequest(
+            f"A source at {provider} needs the field {name}.",
+            field=f"{parent}{name}",
+            hint=_WHAT_IS_NEEDED[name],
+        )
+    _check_forms(access, parent)
+
+
+_WHAT_IS_NEEDED = {
+    "region": "Name the region of the instance, such as ap-guangzhou.",
+    "secret": 'Name a secret below `rdbkeeper/` that holds {"secret_id": "...", "secret_key": "..."}.',
+    "address": "Write host:port; for a cluster that of any node.",
+}
+
+
+def _check_forms(access: SourceAccess, parent: str) -> None:
+    if access.region and not _REGION.fullmatch(access.region):
+        raise _wrong(parent, "region", access.region, "is not a region", _WHAT_IS_NEEDED["region"])
+    if access.secret and not _SECRET.fullmatch(access.secret):
+        hint = "Write the name of a secret that begins with `rdbkeeper/`; other secrets this stack must not read."
+        raise _wrong(parent, "secret", "that", "is not the name of a secret that this stack may read", hint)
+    if access.address:
+        found = _ADDRESS.fullmatch(access.address)
+        if found is None or not 1 <= int(found["port"]) <= 65535:
+            raise _wrong(parent, "address", access.address, "is not an address", _WHAT_IS_NEEDED["address"])
+    if not FEWEST_KEYS_PER_SECOND <= access.keys_per_second <= MOST_KEYS_PER_SECOND:
+        hint = f"Write {FEWEST_KEYS_PER_SECOND} to {MOST_KEYS_PER_SECOND}."
+        raise _wrong(parent, "keys_per_second", str(access.keys_per_second), "is no such rate", hint)
+
+
+def _wrong(parent: str, name: str, value: str, what: str, hint: str) -> InvalidRequest:
+    return InvalidRequest(f"{value[:80]!r} {what}.", field=f"{parent}{name}", hint=hint)

@@ -1,0 +1,323 @@
+"""The steps of a backup on demand: freeze writes if the rule says so, ask for it, wait for it, thaw, and note it.
+
+A freeze is on record before it is asked for. So whatever ends a run in between, the next run of the rule, or the hourly
+look, finds it there and thaws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from rdbkeeper.domain.backup import Backup, BackupState, Consistency, Instance
+from rdbkeeper.domain.backup_first import BackupFirst, Freeze, MadeBackup, check_quota, name_backup
+from rdbkeeper.domain.catalog import Level, manifest_key
+from rdbkeeper.domain.error_records import from_record
+from rdbkeeper.domain.errors import (
+    BackupBusy,
+    BackupNotMade,
+    ConsistencyMissed,
+    HookFailed,
+    InstanceNotFound,
+    LeaseLost,
+    RdbkeeperError,
+    RuleChanged,
+    RuleGone,
+)
+from rdbkeeper.domain.fleet.settings import RULE_TAG, STACK_TAG
+from rdbkeeper.domain.outcome import Outcome, Status, human_duration
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.flows.runs.context import RunContext, rule_tag
+from rdbkeeper.flows.thaw import LONGEST_HOOK_S, hook_request, thaw
+from rdbkeeper.ports import Engine, Poll, Record
+
+# While writes are frozen, each second counts.
+FROZEN_POLL = Poll(5, 10)
+# What is on record longer than the provider lists it is of no use.
+FORGOTTEN_AFTER = timedelta(days=35)
+
+
+@dataclass(frozen=True)
+class BackupFirstSteps:
+    """What a run does to have a backup made. Each step may be repeated."""
+
+    context: RunContext
+
+    def plan(self, began: Record) -> Record:
+        """Whether this run is to have a backup made, and under which name; thaws what an earlier run left frozen."""
+        self.context.renew_lease()
+        rule = self.context.get_wanted_rule()
+        self.thaw_what_was_left(rule)
+        wish = rule.backup_first or (BackupFirst() if self.context.request.backs_up else None)
+        if wish is None or rule.is_live or self.context.request.hand_overs:
+            return {}
+        name = name_backup(rule_tag(rule.name), datetime.fromisoformat(began["started_at"]))
+        return {"rule": rule.as_record(), "wish": wish.as_record(), "name": name}
+
+    def thaw_what_was_left(self, rule: Rule) -> None:
+        """Thaw what a run before this one froze; what cannot be thawed now stays on record, and is told."""
+        freeze = self.context.runs.find_freeze(rule.name)
+        if freeze is None or freeze.execution == self.context.execution:
+            return
+        try:
+            thaw(rule.name, freeze, self.context.runs, self.context.hooks, self.context.journal)
+        except HookFailed as error:
+            self.context.journal.error("WritesStillFrozen", str(error), reason=error.code)
+
+    def freeze(self, rule: Rule, wish: BackupFirst) -> Record:
+        """Have writes frozen: since when, or why they are not. What was tried is to be thawed either way."""
+        self.context.renew_lease()
+        now = self.context.clock.now()
+        until = now + timedelta(seconds=wish.longest_freeze_s)
+        freeze = Freeze(wish.thaw, rule.instance, self.context.execution, now, until)
+        self.context.runs.record_freeze(rule.name, freeze)
+        payload = hook_request(rule.name, rule.instance, self.context.run_id, "freeze")
+        try:
+            self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s))
+        except HookFailed as error:
+            self.context.journal.warning("FreezeFailed", str(error), reason=error.code)
+            return {"failed": error.as_record()}
+        self.context.journal.info("WritesFrozen", f"Writes to {rule.instance} are frozen by {wish.freeze}.")
+        return {"until": until.isoformat()}
+
+    def thaw(self, rule: Rule) -> Record:
+        """Let writes go on. Raises HookFailed; the freeze then stays on record, and others go on trying."""
+        freeze = self.context.runs.find_freeze(rule.name)
+        if freeze is not None and freeze.execution == self.context.execution:
+            thaw(rule.name, freeze, self.context.runs, self.context.hooks, self.context.journal)
+            return {"was_frozen": True}
+        return {"was_frozen": False}
+
+    def tell_still_frozen(self, rule: Rule, error: RdbkeeperError) -> Record:
+        """Log that writes may still be frozen."""
+        self.context.journal.error(
+            "WritesStillFrozen",
+            f"Writes to {rule.instance} may still be frozen: {error} It is tried again by the next run and hourly.",
+            reason=error.code,
+        )
+        return {}
+
+    def request(self, rule: Rule, name: str) -> Record:
+        """Ask for the backup. Raises BackupQuotaUsed, BackupBusy, and other errors of the source."""
+        self.context.renew_lease()
+        source, instance = self.context.source(rule), self._get_instance(rule)
+        if source.find_requested_backup(instance, name) is None:
+            if source.backups_a_day is not None:
+                made = self.context.runs.made_backups(rule.name)
+                others = [one for one in made if one.name != name]
+                check_quota(source.backups(instance), others, source.backups_a_day, self.context.clock.now())
+            # On record before it is there: whatever ends this run, a later one removes what was made.
+            self.context.runs.record_made_backup(rule.name, MadeBackup(name, self.context.clock.now()))
+            source.request_backup(instance, name, self._tags(rule))
+        self.context.journal.info("BackupRequested", f"Asked {rule.provider} for the backup {name} of {rule.instance}.")
+        return {"asked_at": self.context.clock.now().isoformat()}
+
+    def find_made(self, rule: Rule, name: str, asked_at: datetime, frozen_until: datetime | None) -> Record | None:
+        """The backup once it is there, or why it never will be; `frozen` when the freeze's time is over before that."""
+        self.context.renew_lease()
+        now = self.context.clock.now()
+        try:
+            backup = self.context.source(rule).find_requested_backup(self._get_instance(rule), name)
+        except RdbkeeperError as error:
+            if not error.retryable:
+                return {"failed": error.as_record()}
+            backup = None
+        if backup is not None and backup.state is BackupState.COMPLETE:
+            return {"backup_id": backup.backup_id, "looked_at": now.isoformat()}
+        if backup is not None and backup.state is BackupState.FAILED:
+            return {"failed": _failed(rule, name).as_record()}
+        if frozen_until is not None and now >= frozen_until:
+            return {"out_of_time": True}
+        if now - asked_at > self.context.export_timeout:
+            return {"failed": _took_too_long(rule, name, now - asked_at).as_record()}
+        return None
+
+    def note(self, rule: Rule, made: MadeBackup) -> Record:
+        """Put down how consistent the backup is, for whichever run copies it."""
+        self.context.renew_lease()
+        self.context.runs.record_made_backup(rule.name, made)
+        self.context.journal.info(
+            "BackupMade", f"The backup {made.backup_id} is there: {made.consistency.value}. {made.reason}".rstrip()
+        )
+        return {}
+
+    def give_up(self, name: str, error: RdbkeeperError) -> Record:
+        """The outcome of a backup that was not made, or is less consistent than its rule demands."""
+        status = Status.POSTPONED if isinstance(error, BackupBusy) else Status.FAILED
+        outcome = Outcome(name, status, error.code, str(error))
+        self.context.log_outcome(outcome)
+        return outcome.as_record()
+
+    def remove_copied(self, rule: Rule) -> Record:
+        """Remove at the provider the backups that were made for this rule and whose copies are verified."""
+        self.context.renew_lease()
+        for made in self.context.runs.made_backups(rule.name):
+            try:
+                self._remove_if_copied(rule, made)
+            except RdbkeeperError as error:
+                self.context.journal.warning(
+                    "MadeBackupLeft",
+                    f"The backup {made.name} stays for now: {error}",
+                    reason=error.code,
+                )
+        return {}
+
+    def _remove_if_copied(self, rule: Rule, made: MadeBackup) -> None:
+        source, instance = self.context.source(rule), self._get_instance(rule)
+        backup = source.find_requested_backup(instance, made.name)
+        age = self.context.clock.now() - made.asked_at
+        if backup is None:
+            # One that was just asked for may not be listed yet.
+            if age > self.context.export_timeout:
+                self.context.runs.forget_made_backup(rule.name, made.name)
+            return
+        if backup.state is BackupState.COMPLETE and not self._has_verified_copy(rule, backup):
+            return
+        if backup.state is BackupState.IN_PROGRESS:
+            return
+        if source.remove_backup(instance, made.name, self._tags(rule)):
+            self.context.journal.info("MadeBackupRemoved", f"The backup {made.name} was removed at the provider.")
+        elif age <= FORGOTTEN_AFTER and backup.state is BackupState.COMPLETE:
+            self.context.journal.info("MadeBackupStays", f"The provider keeps the backup {made.name} for its own time.")
+        self.context.runs.forget_made_backup(rule.name, made.name)
+
+    def _has_verified_copy(self, rule: Rule, backup: Backup) -> bool:
+        key = manifest_key(rule.place.path, backup.copy_id, Level.VERIFIED)
+        return self.context.vault(rule).find_object(key) is not None
+
+    def _get_instance(self, rule: Rule) -> Instance:
+        instance = self.context.find_instance(rule)
+        if instance is None:
+            raise InstanceNotFound(
+                f"There is no instance {rule.instance} to back up.",
+                hint="If it was deleted, delete the rule or point it at another instance.",
+            )
+        return instance
+
+    def _tags(self, rule: Rule) -> dict[str, str]:
+        return {STACK_TAG: self.context.stack_name, RULE_TAG: rule.name}
+
+
+@dataclass
+class BackupFirstRun:
+    """Has one backup made. What stands here is replayed: it only computes from the results of steps."""
+
+    engine: Engine
+    steps: BackupFirstSteps
+    rule: Rule
+    wish: BackupFirst
+    name: str
+    poll: Poll
+    _outcomes: list[Outcome] = field(default_factory=list, init=False)
+
+    def make(self) -> list[Outcome]:
+        """Have the backup made; returns what went wrong with it: nothing, where it is there and as it should be."""
+        try:
+            made = self._make_frozen() if self.wish.has_hooks else self._make_as_it_comes("")
+        except (LeaseLost, RuleGone, RuleChanged):
+            raise
+        except RdbkeeperError as error:
+            self._tell(error)
+            return self._outcomes
+        self.engine.step(f"note the backup {self.name}", partial(self.steps.note, self.rule, made))
+        if self.wish.demands_application and made.consistency is not Consistency.APPLICATION:
+            self._tell(_missed(self.name, f"it is {made.consistency.value}: {made.reason}"))
+        return self._outcomes
+
+    def _make_as_it_comes(self, reason: str) -> MadeBackup:
+        asked_at = self._ask()
+        return self._describe(asked_at, self._wait(asked_at), Consistency.POINT_IN_TIME, reason)
+
+    def _make_frozen(self) -> MadeBackup:
+        """The backup, with writes frozen around it where the hooks go along; they are thawed whatever happens."""
+        try:
+            frozen = self.engine.step("freeze writes", partial(self.steps.freeze, self.rule, self.wish))
+        except RdbkeeperError:
+            self._thaw()
+            raise
+        if "failed" in frozen:
+            self._thaw()  # it may have frozen some of them
+            error = from_record(frozen["failed"])
+            if self.wish.demands_application:
+                raise _missed(self.name, f"none was asked for, as freezing failed: {error.message}")
+            return self._make_as_it_comes(f"writes could not be frozen: {error.message}")
+        until = datetime.fromisoformat(frozen["until"])
+        try:
+            asked_at = self._ask()
+            found = self._wait(asked_at, until)
+        except RdbkeeperError:
+            self._thaw()
+            raise
+        stayed_frozen = self._thaw()
+        if "out_of_time" in found:
+            seconds = human_duration(self.wish.longest_freeze_s)
+            reason = f"the backup was not complete after {seconds}, and writes were let go on"
+            return self._describe(asked_at, self._wait(asked_at), Consistency.POINT_IN_TIME, reason)
+        if not stayed_frozen or datetime.fromisoformat(found["looked_at"]) > until:
+            reason = "writes may have gone on before the backup was complete"
+            return self._describe(asked_at, found, Consistency.POINT_IN_TIME, reason)
+        reason = f"writes were frozen by {self.wish.freeze} until the backup was complete"
+        return self._describe(asked_at, found, Consistency.APPLICATION, reason)
+
+    def _ask(self) -> datetime:
+        asked = self.engine.step(f"ask for the backup {self.name}", partial(self.steps.request, self.rule, self.name))
+        return datetime.fromisoformat(asked["asked_at"])
+
+    def _wait(self, asked_at: datetime, frozen_until: datetime | None = None) -> Record:
+        look = partial(self.steps.find_made, self.rule, self.name, asked_at, frozen_until)
+        frozen = frozen_until is not None
+        name = f"wait for the backup {self.name}{' with writes frozen' if frozen else ''}"
+        found = self.engine.wait_until(name, look, FROZEN_POLL if frozen else self.poll)
+        if "failed" in found:
+            raise from_record(found["failed"])
+        return found
+
+    def _thaw(self) -> bool:
+        """Let writes go on; returns whether they had stayed frozen until now."""
+        try:
+            return bool(self.engine.step("thaw writes", partial(self.steps.thaw, self.rule))["was_frozen"])
+        except RdbkeeperError as error:
+            self.engine.step("tell that writes are frozen", partial(self.steps.tell_still_frozen, self.rule, error))
+            self._tell(error)
+            return True
+
+    def _describe(self, asked_at: datetime, found: Record, consistency: Consistency, reason: str) -> MadeBackup:
+        return MadeBackup(self.name, asked_at, found["backup_id"], consistency, reason)
+
+    def _tell(self, error: RdbkeeperError) -> None:
+        name = f"tell what became of the backup {self.name}, {len(self._outcomes) + 1}"
+        record = self.engine.step(name, partial(self.steps.give_up, self.name, error))
+        self._outcomes.append(Outcome.from_record(record))
+
+
+def make_backup_first(engine: Engine, steps: BackupFirstSteps, began: Record, poll: Poll) -> list[Outcome]:
+    """Have a backup made where the rule or the request says so; returns what went wrong with it."""
+    plan = engine.step("plan a backup", partial(steps.plan, began))
+    if not plan:
+        return []
+    rule, wish = Rule.from_record(plan["rule"]), BackupFirst.from_record(plan["wish"])
+    return BackupFirstRun(engine, steps, rule, wish, plan["name"], poll).make()
+
+
+def _missed(name: str, what: str) -> ConsistencyMissed:
+    return ConsistencyMissed(
+        f"The rule demands a backup that is consistent for its application; of {name} {what}.",
+        hint="Look at the logs of the functions that freeze and thaw; what was made is copied and says what it is.",
+    )
+
+
+def _failed(rule: Rule, name: str) -> BackupNotMade:
+    return BackupNotMade(
+        f"The provider lists the backup {name} of {rule.instance}, which was asked for, as failed.",
+        hint="Look at the instance's events in the provider's console; the next run asks for another.",
+    )
+
+
+def _took_too_long(rule: Rule, name: str, waited: timedelta) -> BackupNotMade:
+    return BackupNotMade(
+        f"The backup {name} of {rule.instance} was asked for {human_duration(waited.total_seconds())} ago and is not "
+        "complete.",
+        hint="A later run copies it once it is. If it takes longer than the stack's parameter ExportTimeoutMinutes, "
+        "raise that.",
+    )

@@ -1,0 +1,14 @@
+"""Functions of the owner's that are called around a backup."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from rdbkeeper.ports.records import Record
+
+
+class Hooks(Protocol):
+    """Calls the owner's functions."""
+
+    def call(self, function: str, payload: Record, longest_s: float) -> None:
+        """Call a function and wait for its end, at most so long. Raises HookFailed, also when no answer comes."""
