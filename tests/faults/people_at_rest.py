@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rdbkeeper.domain.copy_query import RulePlace
 from rdbkeeper.domain.errors import RdbkeeperError
 from rdbkeeper.domain.retention import Retention
-from rdbkeeper.domain.rule import Rule, RuleEdit
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.flows.copies.marks import MarkCopies
 from rdbkeeper.flows.rules.context import RulesContext
 from tests.fakes.rdb_files import flip_bit

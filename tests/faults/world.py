@@ -12,7 +12,8 @@ from rdbkeeper.domain.backup import Backup, BackupState
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import FleetRefused, RdbkeeperError
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
-from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.flows.runs.run import run_rule

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import NameTaken, RevisionStale
-from rdbkeeper.domain.rule import RuleEdit, RuleState
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import block_for_missing_instance, owe_run
 from rdbkeeper.ports import Record
 from tests.flows.desk import ARCHIVIST, NAME, Desk, Through, directly, new_rule

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from rdbkeeper.domain.errors import FleetUnavailable, NameTaken, PlaceTaken, RdbkeeperError, RevisionStale
-from rdbkeeper.domain.rule import RuleEdit, RuleState
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.ports import Record
 from tests.flows import requests as asked
 from tests.flows.desk import Desk, Through, directly, new_rule

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rdbkeeper.domain.errors import FleetUnavailable, SourceUnavailable, VaultDenied, VaultError, VaultUnavailable
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import Block
 from rdbkeeper.ports import Record
 from tests.fakes.rdb_files import rdb_file

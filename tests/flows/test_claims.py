@@ -12,7 +12,7 @@ import pytest
 from rdbkeeper.domain.catalog import Level, claim_key, manifest_key
 from rdbkeeper.domain.claim import make_claim
 from rdbkeeper.domain.errors import PlaceTaken, RdbkeeperError, StoreMismatch, VaultDenied, VaultUnavailable
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.flows.fleet.claim_upkeep import KeepClaims
 from rdbkeeper.flows.vaults.claims import claim_place, release_place

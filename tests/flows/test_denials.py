@@ -6,7 +6,8 @@ import pytest
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import RunFailed, SourceDenied, VaultDenied
-from rdbkeeper.domain.rule import RuleEdit, RuleState
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import Block, RunReport, RunState, show
 from tests.flows.desk import NAME, Desk, new_rule
 from tests.flows.requests import made

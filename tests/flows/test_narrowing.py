@@ -10,7 +10,7 @@ from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import VaultUnavailable
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.ports import Record
 from tests.flows.desk import NAME, NOW, Desk, new_rule
 from tests.flows.requests import AS_CREATED, MANUAL

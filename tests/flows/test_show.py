@@ -17,7 +17,8 @@ from rdbkeeper.domain.errors import (
     RuleNotFound,
     VaultUnavailable,
 )
-from rdbkeeper.domain.rule import RuleEdit, RuleState
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import block_for_missing_instance
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.desk import NAME, NOW, Desk, new_rule

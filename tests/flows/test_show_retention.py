@@ -11,7 +11,7 @@ from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
 from rdbkeeper.domain.retention_plan import lock_notes
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.vault import Capabilities, VaultBinding, VaultOptions
 from rdbkeeper.flows.rules.foresee import MOST_LISTED
 from rdbkeeper.ports import ProbeFindings

@@ -22,7 +22,8 @@ from rdbkeeper.domain.errors import (
     RuleNotReady,
     VaultNotFound,
 )
-from rdbkeeper.domain.rule import RuleEdit, RuleState
+from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.entry.requests import parse
 from rdbkeeper.entry.rule_requests import UpdateRule
 from tests.flows.desk import ALARM, ARCHIVIST, FUNCTION, NAME, NOW, Desk, new_rule

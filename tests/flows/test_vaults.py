@@ -23,7 +23,7 @@ from rdbkeeper.domain.errors import (
     VaultUnavailable,
     VaultUnfit,
 )
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.vault import Addressing, Capabilities, LockMode, StoreSum, VaultBinding, VaultOptions
 from rdbkeeper.domain.vault_edit import VaultEdit
 from rdbkeeper.ports import ProbeFindings, Record

@@ -12,7 +12,7 @@ from rdbkeeper.domain.errors import (
     VaultUnavailable,
     VaultUnfit,
 )
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import Block
 from rdbkeeper.domain.vault import Capabilities, LockState, VaultBinding
 from rdbkeeper.ports import ProbeFindings, Record

@@ -11,7 +11,7 @@ import pytest
 
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RequestError, UnknownAction
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.entry.requests import ACTIONS, Command, ReconcileFleet, parse, parse_reconcile
 from rdbkeeper.entry.rule_requests import (
     RULE_READERS,

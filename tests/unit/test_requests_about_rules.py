@@ -11,7 +11,8 @@ import pytest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError, RequestError
 from rdbkeeper.domain.retention import GRACE, KEEP_EVERYTHING, OutgoingRetention, Retention
-from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.entry.requests import parse
 from rdbkeeper.entry.rule_fields import MOST_RULES_AT_ONCE
 from rdbkeeper.entry.rule_requests import CreateManyRules, CreateRule, PreviewWish, UpdateRule

@@ -10,15 +10,8 @@ import pytest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
 from rdbkeeper.domain.retention import GRACE, KEEP_EVERYTHING, OutgoingRetention, Retention
-from rdbkeeper.domain.rule import (
-    MOST_BANDWIDTH_MBPS,
-    MOST_FORMER_PLACES,
-    Place,
-    Rule,
-    RuleEdit,
-    RuleState,
-    check_place_is_free,
-)
+from rdbkeeper.domain.rule import MOST_BANDWIDTH_MBPS, MOST_FORMER_PLACES, Place, Rule, RuleState, check_place_is_free
+from rdbkeeper.domain.rule_edit import RuleEdit
 from tests.flows.world import make_rule
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from rdbkeeper.domain.retention import Retention
-from rdbkeeper.domain.rule import RuleEdit
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.vault import Capabilities, StoreSum
 from rdbkeeper.ports import Lock
 from tests.fakes.rdb_files import rdb_file

@@ -13,7 +13,7 @@ from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
 from rdbkeeper.domain.moments import write_moment
-from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention, let_go
+from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention
 from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess, check_access, check_provider
 from rdbkeeper.domain.vault import DEFAULT_VAULT, TRIAL_PREFIX, check_vault_name
 
@@ -139,6 +139,11 @@ class Rule:
         return self.provider == LIVE_PROVIDER
 
     @property
+    def takes_backups(self) -> bool:
+        """True where each run has a backup of its own, whatever the provider's timing."""
+        return self.is_live or self.backup_first is not None
+
+    @property
     def place(self) -> Place:
         return Place(self.vault, f"{self.prefix}{self.instance}/")
 
@@ -223,59 +228,6 @@ def _wish(rule: Rule) -> tuple[object, ...]:
         rule.access,
         rule.backup_first,
     )
-
-
-@dataclass(frozen=True)
-class RuleEdit:
-    """What an edit says of a rule; None where it says nothing. A rule's name cannot change.
-
-    `access` holds the fields of a SourceAccess that change; with another provider all others are at their defaults.
-    With `ends_backup_first` its runs ask for no more backups.
-    """
-
-    provider: str | None = None
-    instance: str | None = None
-    cycle: Cycle | None = None
-    vault: str | None = None
-    prefix: str | None = None
-    role: str | None = None
-    bandwidth_mbps: int | None = None
-    retention: Retention | None = None
-    audit_every_days: int | None = None
-    access: Mapping[str, Any] | None = None
-    backup_first: BackupFirst | None = None
-    ends_backup_first: bool = False
-
-    def apply_to(self, rule: Rule, now: datetime) -> Rule:
-        """The rule as edited, at its next revision; the rule itself where the edit changes nothing.
-
-        Raises InvalidRequest, naming the field, where the result would be no rule.
-        """
-        said = {name: value for name, value in vars(self).items() if value is not None and name != "ends_backup_first"}
-        if self.ends_backup_first:
-            said["backup_first"] = None
-        if self.access is not None or self.provider not in (None, rule.provider):
-            before = rule.access if self.provider in (None, rule.provider) else NO_ACCESS
-            said["access"] = replace(before, **(self.access or {}))
-        edited = replace(rule, **said, revision=rule.revision + 1)
-        if edited.is_same_wish(rule):
-            return rule
-        if edited.has_same_target(rule):
-            if edited.cycle.time_zone != rule.cycle.time_zone and rule.counts_by_calendar(now):
-                # The same words mean other copies in another zone: for the grace period all of them stay.
-                return replace(edited, outgoing=let_go(rule.outgoing, KEEP_EVERYTHING, now))
-            if edited.retention == rule.retention:
-                return edited
-            return replace(edited, outgoing=let_go(rule.outgoing, rule.retention, now))
-        former = tuple(place for place in rule.former_places if place not in (edited.place, rule.place))
-        former = (*former, rule.place)[-MOST_FORMER_PLACES:]
-        # What lies in the new place already was not made under this retention: nothing of it goes for a while.
-        return replace(
-            edited,
-            former_places=former,
-            watched_since=now,
-            outgoing=let_go((), KEEP_EVERYTHING, now) if edited.retention != KEEP_EVERYTHING else (),
-        )
 
 
 def check_name(name: str, field: str = "name") -> None:

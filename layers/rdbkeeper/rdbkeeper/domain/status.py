@@ -173,6 +173,7 @@ def hours_overdue(rule: Rule, status: RuleStatus, now: datetime) -> float:
 
     It may be as old as the longer of the rule's cycle and the source's own interval, and a margin: the shorter of the
     two, since a backup that was not ready when the rule fired waits for the next time, and some hours for the copying.
+    Where each run takes a backup of its own, the source has no interval.
     """
     if rule.state is not RuleState.ACTIVE or rule.cycle.kind == "manual":
         return 0.0
@@ -182,10 +183,11 @@ def hours_overdue(rule: Rule, status: RuleStatus, now: datetime) -> float:
 
 def _hours_too_old(rule: Rule, since: datetime, now: datetime) -> float:
     age = now - since
-    if age <= SOURCE_INTERVAL + OVERDUE_MARGIN:
+    source_interval = timedelta() if rule.takes_backups else SOURCE_INTERVAL
+    if age <= source_interval + OVERDUE_MARGIN:
         return 0.0  # no cycle is shorter than no time at all, so this holds for every one, and most rules end here
     cycle = rule.cycle.longest_gap(now) or timedelta()
-    allowed = cycle + SOURCE_INTERVAL + OVERDUE_MARGIN
+    allowed = cycle + source_interval + OVERDUE_MARGIN
     return max(0.0, (age - allowed) / timedelta(hours=1))
 
 
@@ -226,7 +228,7 @@ def find_instance_block(rule: Rule, instance: Instance | None) -> Block | None:
             f"The instance {rule.instance} is not available: its status is {instance.status}.",
             "Runs are put off until it is; the one that was due is caught up by itself.",
         )
-    if not instance.backups_enabled and not rule.is_live and rule.backup_first is None:
+    if not instance.backups_enabled and not rule.takes_backups:
         return Block(
             "BackupsDisabled",
             f"The instance {rule.instance} makes no automatic backups: its retention is 0 days.",

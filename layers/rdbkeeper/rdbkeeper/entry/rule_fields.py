@@ -10,7 +10,8 @@ from rdbkeeper.domain.backup_first import DEFAULT_FREEZE_S, LONGEST_FREEZE_S, Ba
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, MOST, Retention, let_go
-from rdbkeeper.domain.rule import MOST_AUDIT_DAYS, MOST_BANDWIDTH_MBPS, Rule, RuleEdit
+from rdbkeeper.domain.rule import MOST_AUDIT_DAYS, MOST_BANDWIDTH_MBPS, Rule
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.source import (
     DEFAULT_KEYS_PER_SECOND,
     FEWEST_KEYS_PER_SECOND,

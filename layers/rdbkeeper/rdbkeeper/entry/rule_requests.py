@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
-from rdbkeeper.domain.rule import Rule, RuleEdit, check_instance_name
+from rdbkeeper.domain.rule import Rule, check_instance_name
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.entry.json_object import JsonObject
 from rdbkeeper.entry.request_fields import (

@@ -72,7 +72,9 @@ def rule_of(environment: Mapping[str, str]) -> str:
 class StoreSettings:
     """Where things are kept; every function reads these.
 
-    `account` is the stack's own, which buckets of its vaults must be owned by; "" where nobody said.
+    `account` is the stack's own, which buckets of its vaults must be owned by; "" where nobody said. `tencent_endpoint`
+    is where Tencent Cloud's API is called, `tencent_file_hosts` are where it may keep backup files; without them the
+    source's own defaults hold.
     """
 
     table: str
@@ -81,6 +83,8 @@ class StoreSettings:
     region: str = ""
     account: str = field(default="", repr=False)
     allows_private_endpoints: bool = False
+    tencent_endpoint: str = ""
+    tencent_file_hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> StoreSettings:
@@ -92,6 +96,8 @@ class StoreSettings:
             account=environment.get("RDBKEEPER_ACCOUNT", ""),
             # Whatever is not said in this very word is no leave.
             allows_private_endpoints=environment.get("RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS", "") == "true",
+            tencent_endpoint=environment.get("RDBKEEPER_TENCENT_ENDPOINT", ""),
+            tencent_file_hosts=_read_list(environment, "RDBKEEPER_TENCENT_FILE_HOSTS"),
         )
 
 

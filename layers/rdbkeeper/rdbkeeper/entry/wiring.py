@@ -155,13 +155,33 @@ class AwsAdapters:
         self._client = client
         self.vaults = vault_table(settings, client)
         self._made: dict[str, Vault] = {}
+        self._tencent: dict[SourceAccess, Source] = {}
 
     def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
+        if provider == "tencentdb":
+            return self._tencent_source(access)
         from rdbkeeper.sources.elasticache import PROVIDER, ElastiCacheSource
 
         if provider != PROVIDER:
             raise ValueError(f"no source for the provider {provider}")
         return ElastiCacheSource(self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket)
+
+    def _tencent_source(self, access: SourceAccess) -> Source:
+        """One source for a region and a key: it keeps the links that it was given, and its connections."""
+        from rdbkeeper.aws.secrets import read_api_key
+        from rdbkeeper.sources.tencentdb.hosts import DEFAULT_FILE_HOSTS
+        from rdbkeeper.sources.tencentdb.source import TencentDbSource
+
+        if access not in self._tencent:
+            self._tencent[access] = TencentDbSource(
+                lambda: read_api_key(self._client("secretsmanager"), access.secret),
+                access.region,
+                SystemClock(),
+                endpoint=self._settings.tencent_endpoint,
+                file_hosts=self._settings.tencent_file_hosts or DEFAULT_FILE_HOSTS,
+                allows_private=self._settings.allows_private_endpoints,
+            )
+        return self._tencent[access]
 
     def vault(self, name: str) -> Vault:
         if name not in self._made:
@@ -199,7 +219,7 @@ class AwsAdapters:
         def login() -> Login:
             return read_login(self._client("secretsmanager"), access.secret) if access.secret else Login()
 
-        return RedisSource(access, login)
+        return RedisSource(access, login, SystemClock())
 
     @cached_property
     def hooks(self) -> Hooks:

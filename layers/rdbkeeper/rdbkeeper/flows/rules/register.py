@@ -12,7 +12,8 @@ from rdbkeeper.domain.errors import (
     RuleBusy,
     RuleNotReady,
 )
-from rdbkeeper.domain.rule import Rule, RuleEdit, RuleState, check_place_is_free
+from rdbkeeper.domain.rule import Rule, RuleState, check_place_is_free
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import VAULT_BLOCKS
 from rdbkeeper.flows.rules.collisions import stale, take_up
 from rdbkeeper.flows.rules.context import RulesContext

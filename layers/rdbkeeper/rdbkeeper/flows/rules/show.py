@@ -75,7 +75,7 @@ class ShowRules:
             **self._preview_cycle(rule.cycle, self.context.find_lock_notes(rule)),
             "blocked": block.as_record() if block else None,
             "bandwidth_mbps": rule.bandwidth_mbps,
-            "takes_backups": rule.is_live or rule.backup_first is not None,
+            "takes_backups": rule.takes_backups,
             **_preview_copying(selection),
             "retention": {
                 **foresee_retention(rule, entries, now),

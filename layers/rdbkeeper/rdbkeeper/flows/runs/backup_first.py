@@ -10,32 +10,28 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from rdbkeeper.domain.backup import Backup, BackupState, Consistency, Instance
+from rdbkeeper.domain.backup import BackupState, Consistency
 from rdbkeeper.domain.backup_first import BackupFirst, Freeze, MadeBackup, check_quota, name_backup
-from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import (
     BackupBusy,
     BackupNotMade,
     ConsistencyMissed,
     HookFailed,
-    InstanceNotFound,
     LeaseLost,
     RdbkeeperError,
     RuleChanged,
     RuleGone,
 )
-from rdbkeeper.domain.fleet.settings import RULE_TAG, STACK_TAG
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.runs.context import RunContext, rule_tag
+from rdbkeeper.flows.runs.made_backups import get_instance, tags_of_made
 from rdbkeeper.flows.thaw import LONGEST_HOOK_S, hook_request, thaw
 from rdbkeeper.ports import Engine, Poll, Record
 
 # While writes are frozen, each second counts.
 FROZEN_POLL = Poll(5, 10)
-# What is on record longer than the provider lists it is of no use.
-FORGOTTEN_AFTER = timedelta(days=35)
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ class BackupFirstSteps:
     def request(self, rule: Rule, name: str) -> Record:
         """Ask for the backup. Raises BackupQuotaUsed, BackupBusy, and other errors of the source."""
         self.context.renew_lease()
-        source, instance = self.context.source(rule), self._get_instance(rule)
+        source, instance = self.context.source(rule), get_instance(self.context, rule)
         if source.find_requested_backup(instance, name) is None:
             if source.backups_a_day is not None:
                 made = self.context.runs.made_backups(rule.name)
@@ -109,7 +105,7 @@ class BackupFirstSteps:
                 check_quota(source.backups(instance), others, source.backups_a_day, self.context.clock.now())
             # On record before it is there: whatever ends this run, a later one removes what was made.
             self.context.runs.record_made_backup(rule.name, MadeBackup(name, self.context.clock.now()))
-            source.request_backup(instance, name, self._tags(rule))
+            source.request_backup(instance, name, tags_of_made(self.context, rule))
         self.context.journal.info("BackupRequested", f"Asked {rule.provider} for the backup {name} of {rule.instance}.")
         return {"asked_at": self.context.clock.now().isoformat()}
 
@@ -118,7 +114,7 @@ class BackupFirstSteps:
         self.context.renew_lease()
         now = self.context.clock.now()
         try:
-            backup = self.context.source(rule).find_requested_backup(self._get_instance(rule), name)
+            backup = self.context.source(rule).find_requested_backup(get_instance(self.context, rule), name)
         except RdbkeeperError as error:
             if not error.retryable:
                 return {"failed": error.as_record()}
@@ -148,55 +144,6 @@ class BackupFirstSteps:
         outcome = Outcome(name, status, error.code, str(error))
         self.context.log_outcome(outcome)
         return outcome.as_record()
-
-    def remove_copied(self, rule: Rule) -> Record:
-        """Remove at the provider the backups that were made for this rule and whose copies are verified."""
-        self.context.renew_lease()
-        for made in self.context.runs.made_backups(rule.name):
-            try:
-                self._remove_if_copied(rule, made)
-            except RdbkeeperError as error:
-                self.context.journal.warning(
-                    "MadeBackupLeft",
-                    f"The backup {made.name} stays for now: {error}",
-                    reason=error.code,
-                )
-        return {}
-
-    def _remove_if_copied(self, rule: Rule, made: MadeBackup) -> None:
-        source, instance = self.context.source(rule), self._get_instance(rule)
-        backup = source.find_requested_backup(instance, made.name)
-        age = self.context.clock.now() - made.asked_at
-        if backup is None:
-            # One that was just asked for may not be listed yet.
-            if age > self.context.export_timeout:
-                self.context.runs.forget_made_backup(rule.name, made.name)
-            return
-        if backup.state is BackupState.COMPLETE and not self._has_verified_copy(rule, backup):
-            return
-        if backup.state is BackupState.IN_PROGRESS:
-            return
-        if source.remove_backup(instance, made.name, self._tags(rule)):
-            self.context.journal.info("MadeBackupRemoved", f"The backup {made.name} was removed at the provider.")
-        elif age <= FORGOTTEN_AFTER and backup.state is BackupState.COMPLETE:
-            self.context.journal.info("MadeBackupStays", f"The provider keeps the backup {made.name} for its own time.")
-        self.context.runs.forget_made_backup(rule.name, made.name)
-
-    def _has_verified_copy(self, rule: Rule, backup: Backup) -> bool:
-        key = manifest_key(rule.place.path, backup.copy_id, Level.VERIFIED)
-        return self.context.vault(rule).find_object(key) is not None
-
-    def _get_instance(self, rule: Rule) -> Instance:
-        instance = self.context.find_instance(rule)
-        if instance is None:
-            raise InstanceNotFound(
-                f"There is no instance {rule.instance} to back up.",
-                hint="If it was deleted, delete the rule or point it at another instance.",
-            )
-        return instance
-
-    def _tags(self, rule: Rule) -> dict[str, str]:
-        return {STACK_TAG: self.context.stack_name, RULE_TAG: rule.name}
 
 
 @dataclass

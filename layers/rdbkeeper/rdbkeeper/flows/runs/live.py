@@ -31,12 +31,14 @@ from rdbkeeper.flows.runs.context import RunContext, Ticket
 from rdbkeeper.flows.runs.copy import LEG_RESERVE_S
 from rdbkeeper.flows.runs.export import Export
 from rdbkeeper.flows.runs.pace import Pace
-from rdbkeeper.flows.runs.transfer import lanes_for
+from rdbkeeper.flows.runs.transfer import PART_GRACE_S, lanes_for
 from rdbkeeper.ports import Clock, Engine, LiveStream, Record, Upload, Vault
 from rdbkeeper.rdb import checksum
 
 # How much may come between two looks at the clock.
 READ_BYTES = 1 << 20
+# A stream leaves this much of its invocation for the parts that are still being put.
+STREAM_RESERVE_S = LEG_RESERVE_S - PART_GRACE_S
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class LiveSteps:
         """What there is to read. Raises ServerTooLarge for what would not be read within one invocation."""
         self.context.renew_lease()
         plan = self.context.live_source(rule).measure(rule.instance)
-        longest_s = self.context.longest_invocation.total_seconds() - LEG_RESERVE_S
+        longest_s = self.context.longest_invocation.total_seconds() - STREAM_RESERVE_S
         for file in plan.files:
             check_fits(file, rule.access.keys_per_second, rule.bandwidth_mbps, longest_s)
         shards = tuple(file.shard for file in plan.files)
@@ -192,7 +194,7 @@ def copy_live(
         read = engine.step(
             f"stream {file.shard.name} of {copy_id}",
             lambda number=number, file=file: steps.stream(  # type: ignore[misc] # mypy cannot infer a lambda's defaults
-                rule, ticket, number, file, engine.seconds_left() - LEG_RESERVE_S
+                rule, ticket, number, file, engine.seconds_left() - STREAM_RESERVE_S
             ),
         )
         stretch = Stretch.from_record(read["stretch"])

@@ -26,6 +26,7 @@ from rdbkeeper.flows.runs.hand_over import HandOverStep, has_room
 from rdbkeeper.flows.runs.lease import LeaseStep
 from rdbkeeper.flows.runs.legs import Legs
 from rdbkeeper.flows.runs.live import LiveSteps, copy_live
+from rdbkeeper.flows.runs.made_backups import RemoveMadeBackups
 from rdbkeeper.flows.runs.publish import find_rejected
 from rdbkeeper.flows.runs.report import ReportStep
 from rdbkeeper.flows.runs.retain import RetainStep, retain_copies
@@ -56,7 +57,7 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         run = _Run(engine, steps, poll, rule, began, StoreSum(scan["store_sum"]))
         tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]], scan["live"])
         if scan["made"] or "backs_up" in lease:
-            engine.step("remove backups that were made", partial(steps.backup_first.remove_copied, rule))
+            engine.step("remove backups that were made", partial(steps.made_backups.run, rule))
         is_whole = not left and not scan["is_full"]
         # What follows would be done by the run that follows as well.
         is_last = is_whole or not context.request.may_hand_over
@@ -126,6 +127,7 @@ class _Steps:
     report: ReportStep
     hand_over: HandOverStep
     backup_first: BackupFirstSteps
+    made_backups: RemoveMadeBackups
     live: LiveSteps
 
     @classmethod
@@ -140,6 +142,7 @@ class _Steps:
             ReportStep(context),
             HandOverStep(context),
             BackupFirstSteps(context),
+            RemoveMadeBackups(context),
             LiveSteps(context),
         )
 

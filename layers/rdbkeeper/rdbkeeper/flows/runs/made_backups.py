@@ -1,0 +1,82 @@
+"""The last step of a backup on demand: what was made goes from the provider once its copy is verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rdbkeeper.domain.backup import Backup, BackupState, Instance
+from rdbkeeper.domain.backup_first import MadeBackup
+from rdbkeeper.domain.catalog import Level, manifest_key
+from rdbkeeper.domain.errors import InstanceNotFound, RdbkeeperError
+from rdbkeeper.domain.fleet.settings import RULE_TAG, STACK_TAG
+from rdbkeeper.domain.rule import Rule
+from rdbkeeper.flows.runs.context import RunContext
+from rdbkeeper.ports import Record
+
+# A backup that has no verified copy by then will hardly get one: it was removed, or its copies are never checked.
+FORGOTTEN_AFTER = timedelta(days=35)
+
+
+@dataclass(frozen=True)
+class RemoveMadeBackups:
+    """Removes at the provider what was made there for a rule; never what bears other tags."""
+
+    context: RunContext
+
+    def run(self, rule: Rule) -> Record:
+        """Remove each backup that was made and has a verified copy; the others stay, and so does their record."""
+        self.context.renew_lease()
+        for made in self.context.runs.made_backups(rule.name):
+            try:
+                self._settle(rule, made)
+            except RdbkeeperError as error:
+                line = f"The backup {made.name} stays for now: {error}"
+                self.context.journal.warning("MadeBackupLeft", line, reason=error.code)
+        return {}
+
+    def _settle(self, rule: Rule, made: MadeBackup) -> None:
+        instance = get_instance(self.context, rule)
+        backup = self.context.source(rule).find_requested_backup(instance, made.name)
+        age = self.context.clock.now() - made.asked_at
+        if backup is None:
+            if age <= self.context.export_timeout:
+                return  # one that was just asked for may not be listed yet
+        elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):
+            self._remove(rule, instance, made)
+        elif age <= FORGOTTEN_AFTER:
+            return
+        else:
+            self._tell_that_it_stays(made, "it has no verified copy after 35 days; remove it by hand")
+        self.context.runs.forget_made_backup(rule.name, made.name)
+
+    def _has_verified_copy(self, rule: Rule, backup: Backup) -> bool:
+        if backup.state is not BackupState.COMPLETE or backup.taken_at is None:
+            return False
+        key = manifest_key(rule.place.path, backup.copy_id, Level.VERIFIED)
+        return self.context.vault(rule).find_object(key) is not None
+
+    def _remove(self, rule: Rule, instance: Instance, made: MadeBackup) -> None:
+        if self.context.source(rule).remove_backup(instance, made.name, tags_of_made(self.context, rule)):
+            self.context.journal.info("MadeBackupRemoved", f"The backup {made.name} was removed at the provider.")
+        else:
+            self._tell_that_it_stays(made, "it has lost this stack's tags, or the provider removes it by itself")
+
+    def _tell_that_it_stays(self, made: MadeBackup, why: str) -> None:
+        self.context.journal.info("MadeBackupStays", f"The backup {made.name} stays at the provider: {why}.")
+
+
+def get_instance(context: RunContext, rule: Rule) -> Instance:
+    """The rule's instance. Raises InstanceNotFound."""
+    instance = context.find_instance(rule)
+    if instance is None:
+        raise InstanceNotFound(
+            f"There is no instance {rule.instance} to back up.",
+            hint="If it was deleted, delete the rule or point it at another instance.",
+        )
+    return instance
+
+
+def tags_of_made(context: RunContext, rule: Rule) -> dict[str, str]:
+    """The tags that tell the backups that a rule has made from everybody else's."""
+    return {STACK_TAG: context.stack_name, RULE_TAG: rule.name}
