@@ -1,4 +1,4 @@
-"""What README.md promises to explain: every code that somebody meets in a log or in an answer."""
+"""What docs/codes.md promises to explain: every code that somebody meets in a log or in an answer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from rdbkeeper.domain import errors
 from tests.packaging.template import REPOSITORY
 
 LAYER = REPOSITORY / "layers" / "rdbkeeper" / "rdbkeeper"
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-TABLE = README[README.index("## When something is wrong") : README.index("## Checked, and not checked")]
+TABLE = (REPOSITORY / "docs" / "codes.md").read_text(encoding="utf-8")
 CODE = re.compile(r"[A-Z][a-z]+([A-Z][a-z]+)+")
 # A journal's own methods, and what logs by one of them.
 LOGGING = {"info", "warning", "error", "write", "hold", "_warn", "repair_record"}
@@ -35,11 +34,11 @@ def test_the_codes_of_the_log_are_found() -> None:
     assert {"CopyRemoved", "VaultOffline", "RunFailed", "RetentionWaits"} <= found
 
 
-def test_every_code_that_is_logged_has_a_row_in_the_readme() -> None:
+def test_every_code_that_is_logged_has_a_row() -> None:
     assert not {(code, file) for code, file in logged_codes() if f"`{code}`" not in TABLE}
 
 
-def test_every_error_that_people_meet_has_a_row_in_the_readme() -> None:
+def test_every_error_that_people_meet_has_a_row() -> None:
     leaves = [
         found
         for found in vars(errors).values()
