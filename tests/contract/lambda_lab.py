@@ -78,7 +78,14 @@ def linked_layer() -> bytes:
 
 # What the functions of these tests do, and what Scheduler does for them.
 ROLE_ACTIONS = {
-    "lambda": ["lambda:*DurableExecution*", "logs:*", "s3:PutObject"],
+    "lambda": [
+        "ec2:*NetworkInterface*",
+        "ec2:*PrivateIpAddresses",
+        "ec2:DescribeSubnets",
+        "lambda:*DurableExecution*",
+        "logs:*",
+        "s3:PutObject",
+    ],
     "scheduler": ["lambda:InvokeFunction"],
 }
 

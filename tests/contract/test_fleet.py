@@ -113,6 +113,8 @@ def test_every_setting_can_be_changed_and_taken_away(place: Place) -> None:
         layer_arns=(),
         environment=(("OTHER", "value"),),
         kms_key_arn="arn:aws:kms:us-east-1:000000000000:key/some",
+        subnet_ids=("subnet-1", "subnet-2"),
+        security_group_ids=("sg-1",),
         durable_timeout_s=600,
         durable_retention_days=1,
         log_group="/elsewhere",
@@ -120,13 +122,31 @@ def test_every_setting_can_be_changed_and_taken_away(place: Place) -> None:
         application_log_level="",
         system_log_level="",
     )
-    emptied = replace(changed, description="", environment=(), kms_key_arn="", layer_arns=())
+    emptied = replace(
+        changed,
+        description="",
+        environment=(),
+        kms_key_arn="",
+        layer_arns=(),
+        subnet_ids=(),
+        security_group_ids=(),
+    )
     for wanted in (changed, emptied, made):
         there = find_function(place, rule)
         differences = there.differences(wanted, there.code_sha256)
         assert differences
         place.fleet.update_function(rule.name, wanted, differences)
         assert find_function(place, rule).settings == wanted
+
+
+def test_a_function_in_a_network_is_what_was_wanted_and_its_versions_are_too(place: Place) -> None:
+    rule = make_rule()
+    wanted = replace(settings_for(place, rule), subnet_ids=("subnet-1", "subnet-2"), security_group_ids=("sg-1",))
+    place.fleet.make_function(rule.name, wanted)
+    place.fleet.release(rule.name)
+    found = find_function(place, rule)
+    assert found.settings == wanted
+    assert [version.settings for version in found.versions] == [wanted]
 
 
 def test_an_update_changes_no_version(place: Place) -> None:

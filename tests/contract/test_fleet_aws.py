@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from rdbkeeper.aws import functions
 from rdbkeeper.aws.fleet import AwsFleet
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import FleetRefused
@@ -150,6 +151,30 @@ def test_a_function_that_was_made_is_active(aws_place: AwsPlace) -> None:
     rule = make_rule()
     aws_place.fleet.make_function(rule.name, settings_for(aws_place, rule))
     assert get_function(aws_place, rule)["Configuration"]["State"] == "Active"
+
+
+def test_a_function_in_a_network_is_waited_for_though_that_takes_longer(
+    aws_place: AwsPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Enough for a function outside, which is pending for a tenth of a second, and too little for one in a network.
+    monkeypatch.setitem(functions._EVERY_SECOND, "Delay", 0.1)
+    monkeypatch.setitem(functions._EVERY_SECOND, "MaxAttempts", 3)
+    for network in ({}, {"subnet_ids": ("subnet-1",), "security_group_ids": ("sg-1",)}):
+        rule = make_rule()
+        aws_place.fleet.make_function(rule.name, replace(settings_for(aws_place, rule), **network))
+        assert get_function(aws_place, rule)["Configuration"]["State"] == "Active"
+        assert aws_place.fleet.release(rule.name) == 1
+
+
+def test_the_order_in_which_a_network_is_shown_makes_no_difference(aws_place: AwsPlace) -> None:
+    rule = make_rule()
+    network = {"subnet_ids": ("subnet-1", "subnet-2"), "security_group_ids": ("sg-1", "sg-2")}
+    wanted = replace(make_function(aws_place, rule), **network)
+    shown = {"SubnetIds": ["subnet-2", "subnet-1"], "SecurityGroupIds": ["sg-2", "sg-1"]}
+    name = aws_place.settings.function_name(rule.name)
+    aws_place.lab.client.update_function_configuration(FunctionName=name, VpcConfig=shown)
+    (found,) = aws_place.fleet.look_closely(rule.name).functions.values()
+    assert found.settings == wanted
 
 
 def test_a_prototype_that_is_gone_is_a_clear_refusal(aws_place: AwsPlace) -> None:

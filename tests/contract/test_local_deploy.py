@@ -50,6 +50,8 @@ def test_functions_get_their_environment_resolved_and_as_text(cloud: LocalCloud,
         "RDBKEEPER_WORKERS_PER_RULE": "8",
         "RDBKEEPER_COPY_LEG_FUNCTION": f"{stack.arns['CopyLegFunction']}:1",
         "RDBKEEPER_INVOCATION_SECONDS": "900",
+        "RDBKEEPER_TENCENT_ENDPOINT": "redis.tencentcloudapi.com",
+        "RDBKEEPER_TENCENT_FILE_HOSTS": ".myqcloud.com,.tencentcos.cn",
     }
     manager = functions.get_function_configuration(FunctionName=f"{STACK}-manage-rules")
     assert manager["Environment"]["Variables"]["RDBKEEPER_SCHEDULER_ROLE_ARN"] == stack.arns["SchedulerRole"]
@@ -62,7 +64,9 @@ def test_buckets_have_what_the_template_says(cloud: LocalCloud, stack: Deploymen
     assert s3.get_bucket_versioning(Bucket=vault)["Status"] == "Enabled"
     assert "Status" not in s3.get_bucket_versioning(Bucket=staging)
     policy = json.loads(s3.get_bucket_policy(Bucket=staging)["Policy"])
-    assert policy["Statement"][0]["Principal"] == {"Service": "us-east-1.elasticache-snapshot.amazonaws.com"}
+    assert policy["Statement"][0]["Principal"] == {
+        "Service": ["us-east-1.elasticache-snapshot.amazonaws.com", "us-east-1.memorydb-snapshot.amazonaws.com"]
+    }
     (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=staging)["Rules"]
     assert rule["Expiration"]["Days"] == 5
     assert set(s3.get_public_access_block(Bucket=vault)["PublicAccessBlockConfiguration"].values()) == {True}

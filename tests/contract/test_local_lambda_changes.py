@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.lambda_lab import ECHO, Lab, code_of, lab, zipped
+from tests.contract.lambda_lab import ECHO, Lab, code_of, lab, trust, zipped
 
 __all__ = ["lab"]
 
@@ -94,7 +94,10 @@ CHANGES_REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("a layer that does not exist", {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:none:1"]}),
     ("a layer without its version", {"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:sdk"]}),
     ("a runtime that cannot be durable", {"Runtime": "python3.12"}),
-    ("a setting that is not kept here", {"VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []}}),
+    ("a setting that is not kept here", {"DeadLetterConfig": {}}),
+    ("subnets without security groups", {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}}),
+    ("what is no subnet", {"VpcConfig": {"SubnetIds": ["vpc-1"], "SecurityGroupIds": ["sg-1"]}}),
+    ("too many groups", {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": [f"sg-{n}" for n in range(6)]}}),
     ("too long a timeout", {"Timeout": 901}),
 ]
 
@@ -110,6 +113,40 @@ def test_a_change_that_lambda_would_refuse_changes_nothing(lab: Lab, durable: st
     assert code_of(lambda: lab.client.update_function_configuration(**changes)) == "InvalidParameterValueException"
     kept = lab.client.get_function_configuration(FunctionName=durable)
     assert (kept["Description"], kept["LastUpdateStatus"]) == ("as made", "Successful")
+
+
+# The network
+
+NETWORK = {"SubnetIds": ["subnet-2", "subnet-1"], "SecurityGroupIds": ["sg-1"]}
+OUTSIDE: dict[str, Any] = {"SubnetIds": [], "SecurityGroupIds": []}
+
+
+def test_a_function_is_put_into_a_network_and_taken_out_again(lab: Lab) -> None:
+    name = lab.make()
+    assert "VpcConfig" not in lab.client.get_function_configuration(FunctionName=name)
+    for config, found in ((NETWORK, NETWORK), (OUTSIDE, OUTSIDE)):
+        lab.client.update_function_configuration(FunctionName=name, VpcConfig=config)
+        lab.settle(name)
+        kept = lab.client.get_function_configuration(FunctionName=name)["VpcConfig"]
+        assert {field: kept[field] for field in found} == found
+    lab.client.update_function_configuration(FunctionName=name, VpcConfig=NETWORK)
+    lab.settle(name)
+    # "You can send an UpdateFunctionConfiguration request without the VPC configuration."
+    lab.client.update_function_configuration(FunctionName=name, MemorySize=256)
+    assert lab.client.get_function_configuration(FunctionName=name)["VpcConfig"]["SubnetIds"] == NETWORK["SubnetIds"]
+
+
+def test_a_role_that_may_make_no_network_interface_puts_no_function_into_a_network(lab: Lab) -> None:
+    role = lab.cloud.client("iam").create_role(
+        RoleName="outside", AssumeRolePolicyDocument=trust("lambda.amazonaws.com")
+    )["Role"]["Arn"]
+    settings = lab.settings(Role=role)
+    refused = code_of(lambda: lab.client.create_function(**settings, VpcConfig=NETWORK))
+    assert refused == "InvalidParameterValueException"
+    name = lab.make(VpcConfig=NETWORK)
+    refused = code_of(lambda: lab.client.update_function_configuration(FunctionName=name, Role=role))
+    assert refused == "InvalidParameterValueException"
+    lab.client.update_function_configuration(FunctionName=name, Role=role, VpcConfig=OUTSIDE)
 
 
 # Versions

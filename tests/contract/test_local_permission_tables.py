@@ -20,6 +20,7 @@ SCHEDULE = HERE.arn("scheduler", "schedule/stack/a")
 GROUP = HERE.arn("logs", "log-group:/aws/lambda/stack-rule-a")
 ALARM = HERE.arn("cloudwatch", "alarm:stack-rule-a-overdue")
 TABLE = HERE.arn("dynamodb", "table/Table")
+NETWORK = {"SubnetIds": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
 RUN_ROLE = "arn:aws:iam::000000000000:role/stack-RunRuleRole"
 SCHEDULER_ROLE = "arn:aws:iam::000000000000:role/stack-SchedulerRole"
 VAULT_ROLE = "arn:aws:iam::000000000000:role/vaults"
@@ -157,6 +158,20 @@ def test_changing_a_function_needs_the_layers_and_the_role_that_it_names() -> No
     ]
     only_its_memory = needs("lambda", "update_function_configuration", FunctionName="stack-rule-a", MemorySize=512)
     assert only_its_memory == [Need("lambda:UpdateFunctionConfiguration", FUNCTION)]
+
+
+def test_putting_a_function_into_a_network_needs_to_see_the_network() -> None:
+    put = needs("lambda", "update_function_configuration", FunctionName="stack-rule-a", VpcConfig=NETWORK)
+    context = {"lambda:subnetids": ("subnet-1", "subnet-2"), "lambda:securitygroupids": ("sg-1",)}
+    assert put == [
+        Need("lambda:UpdateFunctionConfiguration", FUNCTION, context),
+        Need("ec2:DescribeSecurityGroups", "*"),
+        Need("ec2:DescribeSubnets", "*"),
+        Need("ec2:DescribeVpcs", "*"),
+    ]
+    outside = {"SubnetIds": [], "SecurityGroupIds": []}
+    taken_out = needs("lambda", "update_function_configuration", FunctionName="stack-rule-a", VpcConfig=outside)
+    assert taken_out == [Need("lambda:UpdateFunctionConfiguration", FUNCTION)]
 
 
 @pytest.mark.parametrize("operation", ["create_schedule", "update_schedule"])

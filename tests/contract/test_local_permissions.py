@@ -113,6 +113,8 @@ CONDITIONS = [
     ({"ForAllValues:StringNotLike": {KEYS: "rule#*"}}, {"dynamodb__LeadingKeys": ("a", "rule#a")}, False),
     ({"ForAnyValue:StringEquals": {KEYS: "rules"}}, {"dynamodb__LeadingKeys": ("a", "rules")}, True),
     ({"ForAnyValue:StringEquals": {KEYS: "rules"}}, {}, False),
+    ({"StringEquals": {"aws:ResourceTag/rdbkeeper:stack": "a"}}, {"aws__ResourceTag/rdbkeeper:stack": ("a",)}, True),
+    ({"StringEquals": {"aws:ResourceTag/rdbkeeper:stack": "a"}}, {}, False),
     ({"StringEquals": {PASSED: "a", "s3:prefix": "b"}}, {"iam__PassedToService": ("a",)}, False),
 ]  # fmt: skip
 
@@ -126,7 +128,7 @@ def test_a_condition_holds_as_iam_says(condition: dict[str, Any], context: dict[
     "statement",
     [
         {"Condition": {"DateLessThan": {"aws:CurrentTime": "2026-11-21T00:00:00Z"}}},
-        {"Condition": {"StringEquals": {"aws:ResourceTag/stack": "a"}}},
+        {"Condition": {"StringEquals": {"aws:SourceVpc": "a"}}},
         {"Condition": {"StringEquals": {"dynamodb:LeadingKeys": "rules"}}},
         {"Resource": "arn:aws:dynamodb:*:table/${aws:username}"},
         {"NotPrincipal": "*"},

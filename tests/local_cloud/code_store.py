@@ -13,6 +13,10 @@ from werkzeug.wrappers import Response
 
 from tests.local_cloud import lambda_checks as checks
 from tests.local_cloud.lambda_api import bytes_answer, invalid
+from tests.local_cloud.permissions.gate import Gate
+from tests.local_cloud.permissions.lambda_needs import interface_needs
+from tests.local_cloud.permissions.needs import Place
+from tests.local_cloud.permissions.roles import role_name
 
 
 class CodeStore:
@@ -31,6 +35,15 @@ class CodeStore:
         trust = json.loads(roles[arn].assume_role_policy_document) if arn in roles else {}
         if "lambda.amazonaws.com" not in json.dumps(trust):
             raise invalid(f"Role {arn} cannot be assumed by Lambda: it does not exist, or does not trust the service.")
+
+    def check_network(self, role_arn: str, config: dict[str, Any]) -> None:
+        """Raise when the service could not make network interfaces with the role; a function outside needs none."""
+        place = Place(self._account_id, self._region)
+        gate, role = Gate(self._account_id), role_name(role_arn)
+        for need in interface_needs(place, config):
+            if not gate.permits(role, need, self._region):
+                action = need.action.removeprefix("ec2:")
+                raise invalid(f"The provided execution role does not have permissions to call {action} on EC2.")
 
     def check(self, code: dict[str, Any]) -> None:
         """Raise when this is not code: an archive, or the place of one in a bucket."""

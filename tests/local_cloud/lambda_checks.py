@@ -67,9 +67,12 @@ _CHANGEABLE = frozenset(
         "Runtime",
         "Timeout",
         "TracingConfig",
+        "VpcConfig",
     }
 )
 _OF_NEW = _CHANGEABLE | {"Architectures", "Code", "FunctionName", "PackageType", "Publish", "Tags"}
+# Of each kind of a network's parts: the form of its ids, and how many a function can have.
+_NETWORK = {"SubnetIds": (re.compile(r"subnet-[0-9a-z]+"), 16), "SecurityGroupIds": (re.compile(r"sg-[0-9a-zA-Z]+"), 5)}
 _APPLICATION_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _SYSTEM_LEVELS = ("DEBUG", "INFO", "WARN")
 
@@ -133,8 +136,24 @@ def _check_configuration(body: dict[str, Any]) -> None:
         raise invalid("Layers: a function can have five.")
     _check_choice(body.get("TracingConfig") or {}, "Mode", ("Active", "PassThrough"))
     _check_range(body.get("EphemeralStorage") or {}, "Size", 512, 10_240)
+    _check_network(body.get("VpcConfig") or {})
     _check_environment((body.get("Environment") or {}).get("Variables") or {})
     _check_logging(body.get("LoggingConfig") or {})
+
+
+def _check_network(config: dict[str, Any]) -> None:
+    unknown = set(config) - set(_NETWORK)
+    if unknown:
+        raise invalid(f"VpcConfig: the local cloud keeps no {', '.join(sorted(unknown))}.")
+    for field, (shape, most) in _NETWORK.items():
+        ids = config.get(field) or []
+        if len(ids) > most:
+            raise invalid(f"VpcConfig.{field}: {len(ids)} are given, a function can have {most}.")
+        for one in ids:
+            if not shape.fullmatch(one):
+                raise invalid(f"VpcConfig.{field}: {one!r} does not have the form {shape.pattern}.")
+    if bool(config.get("SubnetIds")) != bool(config.get("SecurityGroupIds")):
+        raise invalid("VpcConfig: SubnetIds and SecurityGroupIds go together, or are both empty.")
 
 
 def check_durable_config(config: dict[str, Any], runtime: str) -> None:

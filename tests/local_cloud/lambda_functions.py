@@ -19,6 +19,8 @@ from tests.local_cloud.lambda_registry import Registry
 from tests.local_cloud.lambda_versions import described_version
 
 DEFAULT_RETENTION_DAYS = 14
+# "This process can take about a minute": its network interface is made first.
+SLOWER_IN_A_NETWORK = 5
 
 
 class FunctionDesk:
@@ -34,6 +36,7 @@ class FunctionDesk:
         body = json_body(request)
         checks.check_new_function(body)
         self._code.check_role(body["Role"])
+        self._code.check_network(body["Role"], body.get("VpcConfig") or {})
         self._code.check_layers(body.get("Layers") or [])
         self._code.check(body.get("Code") or {})
         name = body["FunctionName"]
@@ -46,7 +49,8 @@ class FunctionDesk:
             if durable is not None:
                 durable = {"RetentionPeriodInDays": DEFAULT_RETENTION_DAYS} | durable
             logging = checks.complete_logging(body.get("LoggingConfig") or {}, name)
-            snapshot = Snapshot(durable, logging, time.monotonic() + SETTLING_S)
+            settling_s = SETTLING_S * (SLOWER_IN_A_NETWORK if (body.get("VpcConfig") or {}).get("SubnetIds") else 1)
+            snapshot = Snapshot(durable, logging, time.monotonic() + settling_s)
             self._registry.records[name] = FunctionRecord(name, snapshot)
             self._code.remember_layers(self._registry.moto_function(name, LATEST))
             if publish:
@@ -92,6 +96,9 @@ class FunctionDesk:
         checks.check_changes(body)
         if "Role" in body:
             self._code.check_role(body["Role"])
+        function = self._registry.moto_function(ref.name, LATEST)
+        network = body.get("VpcConfig", function.vpc_config) or {}
+        self._code.check_network(str(body.get("Role", function.role)), network)
         self._code.check_layers(body.get("Layers") or [])
         durable = _changed_durable(record, body, str(self._registry.moto_function(ref.name, LATEST).run_time))
         logging = record.latest.logging

@@ -18,6 +18,7 @@ SERVICES = {
     "elasticache": "elasticache",
     "lambda": "lambda",
     "logs": "logs",
+    "memorydb": "memorydb",
     "resourcegroupstaggingapi": "tag",
     "s3": "s3",
     "scheduler": "scheduler",

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from tests.demo.world import ALLOWED_FOR_VAULTS, SECOND_BUCKET
 from tests.local_cloud.deploy import Deployment
+from tests.local_cloud.permissions.lambda_needs import interface_needs
+from tests.local_cloud.permissions.needs import Place
 from tests.local_cloud.permissions.policy import Need, Verdict, decide
 from tests.local_cloud.permissions.record import RECORD
 from tests.local_cloud.permissions.roles import RolePolicies, policies_of
@@ -37,13 +40,46 @@ SCHEDULES = f"arn:aws:scheduler:us-east-1:{ACCOUNT_ID}:schedule/"
 LOG_GROUPS = f"arn:aws:logs:us-east-1:{ACCOUNT_ID}:log-group:/aws/lambda/"
 ALARMS = f"arn:aws:cloudwatch:us-east-1:{ACCOUNT_ID}:alarm:"
 CACHES = f"arn:aws:elasticache:us-east-1:{ACCOUNT_ID}:"
+CLUSTERS = f"arn:aws:memorydb:us-east-1:{ACCOUNT_ID}:"
 TABLES = f"arn:aws:dynamodb:us-east-1:{ACCOUNT_ID}:table/"
 VAULT, STAGING = "arn:aws:s3:::{VaultBucket}", "arn:aws:s3:::{StagingBucket}"
 SECRETS = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:"
 SECRET = f"{SECRETS}redis"
 
+# Used by sources: what only calls of theirs that no test makes yet will use. Goes away with the last of these.
+_INSTANCES = ("elasticache:DescribeServerlessCaches", "memorydb:DescribeClusters")
+_INSTANCE_ARNS = (f"{CACHES}serverlesscache:*", f"{CLUSTERS}cluster/*")
+_BACKUPS = ("elasticache:DescribeServerlessCacheSnapshots", "memorydb:DescribeSnapshots")
+_BACKUP_ARNS = (f"{CACHES}serverlesscache:*", f"{CACHES}serverlesscachesnapshot:*", f"{CLUSTERS}snapshot/*")
+_OWN_BACKUP_ARNS = (
+    f"{CACHES}snapshot:rdbkeeper-*",
+    f"{CACHES}serverlesscachesnapshot:rdbkeeper-*",
+    f"{CLUSTERS}snapshot/rdbkeeper-*",
+)
+_TAGGING = (
+    "elasticache:AddTagsToResource",
+    "elasticache:ListTagsForResource",
+    "memorydb:TagResource",
+    "memorydb:ListTags",
+)
+_MAKING = ("elasticache:CreateSnapshot", "elasticache:CreateServerlessCacheSnapshot", "memorydb:CreateSnapshot")
+_REMOVING = ("elasticache:DeleteSnapshot", "elasticache:DeleteServerlessCacheSnapshot", "memorydb:DeleteSnapshot")
+_EXPORTING = ("elasticache:ExportServerlessCacheSnapshot", "memorydb:CopySnapshot")
+_BACKED_UP_ARNS = (f"{CACHES}replicationgroup:*", f"{CACHES}cluster:*", *_INSTANCE_ARNS)
+USED_BY_SOURCES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    **{(role, "ReadInstances"): (*_INSTANCES, *_INSTANCE_ARNS) for role in (RUN, *MAKERS)},
+    **{(role, "ReadBackups"): (*_BACKUPS, *_BACKUP_ARNS) for role in MAKERS},
+    (RUN, "ExportBackups"): (*_BACKUPS, *_EXPORTING, *_BACKUP_ARNS),
+    (RUN, "ReadEvents"): ("elasticache:DescribeEvents", "*"),
+    (RUN, "MakeBackups"): (*_MAKING, *_BACKED_UP_ARNS, *_OWN_BACKUP_ARNS),
+    (RUN, "TagOwnBackups"): (*_TAGGING, *_OWN_BACKUP_ARNS),
+    (RUN, "RemoveOwnBackups"): (*_REMOVING, *_OWN_BACKUP_ARNS),
+    (RUN, "StagingBucket"): ("s3:ListBucketMultipartUploads",),
+}
+
 # Which actions and resources of a policy's statement no test's function uses, and why they are granted all the same.
 UNUSED: Mapping[tuple[str, str, str], str] = {
+    **{(role, sid, granted): "used by sources" for (role, sid), every in USED_BY_SOURCES.items() for granted in every},
     (RUN, "OwnLog", f"{LOG_GROUPS}rdbkeeper-run-rule:*"): (
         "the prototype is never invoked, but somebody may try it, and must then find its log"
     ),
@@ -101,6 +137,14 @@ BY_ANY_ROLE = [
     ("cloudwatch:DeleteAlarms", ALARMS + "somebody-elses"),
     ("elasticache:DeleteSnapshot", CACHES + "snapshot:automatic.orders"),
     ("elasticache:DeleteReplicationGroup", CACHES + "replicationgroup:orders"),
+    ("elasticache:DeleteServerlessCacheSnapshot", CACHES + "serverlesscachesnapshot:nightly"),
+    ("elasticache:DeleteServerlessCache", CACHES + "serverlesscache:orders"),
+    ("elasticache:AddTagsToResource", CACHES + "snapshot:automatic.orders"),
+    ("memorydb:DeleteSnapshot", CLUSTERS + "snapshot/automatic.orders"),
+    ("memorydb:DeleteCluster", CLUSTERS + "cluster/orders"),
+    ("memorydb:TagResource", CLUSTERS + "cluster/orders"),
+    ("ec2:CreateNetworkInterface", f"arn:aws:ec2:us-east-1:{ACCOUNT_ID}:subnet/subnet-1"),
+    ("ec2:DescribeSubnets", "*"),
     ("secretsmanager:GetSecretValue", SECRET),
     ("secretsmanager:PutSecretValue", f"{SECRETS}rdbkeeper/minio-000000"),
     ("kms:Decrypt", f"arn:aws:kms:us-east-1:{ACCOUNT_ID}:key/k"),
@@ -133,6 +177,9 @@ BY_WORKERS = [
     ("logs:PutLogEvents", f"{LOG_GROUPS}rdbkeeper-rule-a:log-stream:s"),
 ]
 BY_MAKERS = [
+    ("elasticache:CreateSnapshot", CACHES + "snapshot:rdbkeeper-orders-20261121021500"),
+    ("elasticache:ExportServerlessCacheSnapshot", CACHES + "serverlesscachesnapshot:nightly"),
+    ("memorydb:CopySnapshot", CLUSTERS + "snapshot/automatic.orders"),
     ("lambda:CreateFunction", FUNCTIONS + "somebody-elses"),
     ("lambda:CreateFunction", FUNCTIONS + "rdbkeeper-manage-rules"),
     ("lambda:GetLayerVersion", LAYERS + "somebody-elses:1"),
@@ -159,12 +206,19 @@ FORBIDDEN = [
     ("ReconcileTimerRole", "lambda:InvokeFunction", FUNCTIONS + "rdbkeeper-rule-a:live"),
 ]
 OTHER_LAYER = {"lambda:layer": (f"{LAYERS}rdbkeeper:1", f"{LAYERS}somebody-elses:1")}
+NETWORK = {"lambda:subnetids": ("subnet-01234567",), "lambda:securitygroupids": ("sg-01234567",)}
+OTHER_STACK = {"aws:resourcetag/rdbkeeper:stack": ("another",)}
 OTHER_TOPIC = {"cloudwatch:alarmactions": (f"arn:aws:sns:us-east-1:{ACCOUNT_ID}:somebody-elses",)}
 # What only a condition forbids.
 FORBIDDEN_BY_CONDITION = [
     *((role, "lambda:CreateFunction", FUNCTIONS + "rdbkeeper-rule-a", OTHER_LAYER) for role in MAKERS),
     *((role, "lambda:UpdateFunctionConfiguration", FUNCTIONS + "rdbkeeper-rule-a", OTHER_LAYER) for role in MAKERS),
     *((role, "cloudwatch:PutMetricAlarm", ALARMS + "rdbkeeper-rule-a-overdue", OTHER_TOPIC) for role in MAKERS),
+    # Without a network of the stack's there is none.
+    *((role, "lambda:CreateFunction", FUNCTIONS + "rdbkeeper-rule-a", NETWORK) for role in MAKERS),
+    *((role, "lambda:UpdateFunctionConfiguration", FUNCTIONS + "rdbkeeper-rule-a", NETWORK) for role in MAKERS),
+    *((RUN, "elasticache:DeleteSnapshot", CACHES + "snapshot:rdbkeeper-a-1", tags) for tags in ({}, OTHER_STACK)),
+    *((RUN, "memorydb:DeleteSnapshot", CLUSTERS + "snapshot/rdbkeeper-a-1", tags) for tags in ({}, OTHER_STACK)),
     (RUN, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
     (RUN, "dynamodb:PutItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("status",)}),
     (RUN, "dynamodb:DeleteItem", TABLES + "{Table}", {"dynamodb:leadingkeys": ("rules",)}),
@@ -180,14 +234,28 @@ FORBIDDEN_BY_CONDITION = [
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
+def cloud() -> Iterator[LocalCloud]:
     with LocalCloud() as cloud:
-        yield cloud.deploy(stack=STACK, parameters={"AllowedRuleRoleArns": OWN_ROLE, **ALLOWED_FOR_VAULTS})
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def deployment(cloud: LocalCloud) -> Deployment:
+    return cloud.deploy(stack=STACK, parameters={"AllowedRuleRoleArns": OWN_ROLE, **ALLOWED_FOR_VAULTS})
 
 
 @pytest.fixture(scope="module")
 def policies(deployment: Deployment) -> dict[str, RolePolicies]:
     return {role: policies_of(ACCOUNT_ID, deployment.resources[role]) for role in ROLES}
+
+
+@pytest.fixture(scope="module")
+def with_network_and_hooks(cloud: LocalCloud) -> dict[str, RolePolicies]:
+    """The roles of a stack that was given a network and two functions that freeze and thaw."""
+    hooks = ",".join(FUNCTIONS + name for name in ("freeze", "thaw"))
+    given = {"VpcSubnetIds": "subnet-01234567,subnet-89abcdef", "VpcSecurityGroupIds": "sg-01234567"}
+    made = cloud.deploy(stack="networked", parameters={**given, "AllowedHookFunctionArns": hooks})
+    return {role: policies_of(ACCOUNT_ID, made.resources[role]) for role in ROLES}
 
 
 def judge(policies: RolePolicies, need: Need) -> Verdict:
@@ -249,6 +317,57 @@ def test_a_rule_s_function_may_do_with_its_executions_what_the_durable_sdk_does(
     execution = f"{FUNCTIONS}rdbkeeper-rule-a:7{EXECUTION}"
     for action in ("lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"):
         assert judge(policies[RUN], Need(action, execution)).allowed
+
+
+def test_a_rule_s_own_backup_may_be_removed_where_its_tags_say_so(policies: dict[str, RolePolicies]) -> None:
+    ours = {"aws:resourcetag/rdbkeeper:stack": (STACK,)}
+    for action, arn in (
+        ("elasticache:DeleteSnapshot", CACHES + "snapshot:rdbkeeper-a-1"),
+        ("elasticache:DeleteServerlessCacheSnapshot", CACHES + "serverlesscachesnapshot:rdbkeeper-a-1"),
+        ("memorydb:DeleteSnapshot", CLUSTERS + "snapshot/rdbkeeper-a-1"),
+    ):
+        assert judge(policies[RUN], Need(action, arn, ours)).allowed
+
+
+def test_lambda_keeps_network_interfaces_with_a_run_s_role_and_the_run_itself_may_not(
+    with_network_and_hooks: dict[str, RolePolicies],
+) -> None:
+    network = {"SubnetIds": ["subnet-01234567"], "SecurityGroupIds": ["sg-01234567"]}
+    needs = list(interface_needs(Place(ACCOUNT_ID, "us-east-1"), network))
+    by_code = {"lambda:sourcefunctionarn": (FUNCTIONS + "networked-rule-a",)}
+    assert needs
+    for need in needs:
+        assert judge(with_network_and_hooks[RUN], need).allowed
+        assert not judge(with_network_and_hooks[RUN], replace(need, context=by_code)).allowed
+        assert not judge(with_network_and_hooks[WORKER], need).allowed
+
+
+def test_functions_are_put_into_the_stack_s_network_and_into_no_other(
+    with_network_and_hooks: dict[str, RolePolicies],
+) -> None:
+    function = FUNCTIONS + "networked-rule-a"
+    elsewhere = {**NETWORK, "lambda:subnetids": ("subnet-01234567", "subnet-00000000")}
+    open_to_all = {**NETWORK, "lambda:securitygroupids": ("sg-00000000",)}
+    for role in MAKERS:
+        for action in ("lambda:CreateFunction", "lambda:UpdateFunctionConfiguration"):
+            allowed = {
+                name: judge(with_network_and_hooks[role], Need(action, function, context)).allowed
+                for name, context in (("none", {}), ("ours", NETWORK), ("other", elsewhere), ("open", open_to_all))
+            }
+            assert allowed == {"none": True, "ours": True, "other": False, "open": False}
+        assert judge(with_network_and_hooks[role], Need("ec2:DescribeSubnets", "*")).allowed
+
+
+def test_hooks_that_are_allowed_are_called_by_whoever_runs_manages_or_reconciles(
+    with_network_and_hooks: dict[str, RolePolicies],
+) -> None:
+    called = {
+        (role, hook)
+        for role in ROLES
+        for hook in ("freeze", "thaw:live", "thaw:7", "freeze-more", "another")
+        if judge(with_network_and_hooks[role], Need("lambda:InvokeFunction", FUNCTIONS + hook)).allowed
+    }
+    assert called == {(role, hook) for role in (RUN, *MAKERS) for hook in ("freeze", "thaw:live", "thaw:7")}
 
 
 def test_every_call_that_the_code_names_is_granted_to_some_role_even_where_no_test_makes_it() -> None:

@@ -58,9 +58,25 @@ def test_only_the_arns_of_roles_can_be_allowed(arn: str, allowed: bool) -> None:
         ("AllowedVaultKeyArns", "arn:aws:kms:eu-west-1:000000000000:key/mrk-0123", True),
         ("AllowedVaultKeyArns", "arn:aws:kms:eu-west-1:000000000000:alias/vaults", False),
         ("AllowedVaultKeyArns", "*", False),
+        ("VpcSubnetIds", "", True),
+        ("VpcSubnetIds", "subnet-0123456789abcdef0", True),
+        ("VpcSubnetIds", "vpc-0123456789abcdef0", False),
+        ("VpcSecurityGroupIds", "sg-01234567", True),
+        ("VpcSecurityGroupIds", "default", False),
+        ("AllowedHookFunctionArns", "", True),
+        ("AllowedHookFunctionArns", "arn:aws:lambda:eu-west-1:000000000000:function:freeze-orders", True),
+        ("AllowedHookFunctionArns", "arn:aws:lambda:eu-west-1:000000000000:function:freeze-orders:live", False),
+        ("AllowedHookFunctionArns", "arn:aws:lambda:eu-west-1:000000000000:function:*", False),
+        ("TencentEndpoint", "", True),
+        ("TencentEndpoint", "redis.ap-singapore.tencentcloudapi.com", True),
+        ("TencentEndpoint", "https://redis.tencentcloudapi.com", False),
+        ("TencentFileHosts", "", True),
+        ("TencentFileHosts", ".myqcloud.com,files.example.com", True),
+        ("TencentFileHosts", "*.myqcloud.com", False),
+        ("TencentFileHosts", ".myqcloud.com, .example.com", False),
     ],
 )
-def test_vaults_are_allowed_by_name_and_never_by_a_pattern(parameter: str, value: str, allowed: bool) -> None:
+def test_what_is_allowed_is_named_and_never_a_pattern(parameter: str, value: str, allowed: bool) -> None:
     assert bool(re.fullmatch(TEMPLATE.parameters[parameter]["AllowedPattern"], value)) is allowed
 
 
@@ -115,6 +131,22 @@ def test_buckets_are_private_and_restorable_from(bucket: Resource) -> None:
     (policy,) = policies
     denied = [part for part in policy.properties["PolicyDocument"]["Statement"] if part["Effect"] == "Deny"]
     assert [part["Condition"] for part in denied] == [{"Bool": {"aws:SecureTransport": False}}]
+
+
+def test_what_is_staged_is_written_by_both_providers_and_taken_over_by_the_account() -> None:
+    # "Exporting a snapshot" in MemoryDB's guide asks for ACLs; a copy's own bucket goes without.
+    ownership = {
+        name: RESOURCES[name].properties["OwnershipControls"]["Rules"][0]["ObjectOwnership"]
+        for name in ("StagingBucket", "VaultBucket")
+    }
+    assert ownership == {"StagingBucket": "BucketOwnerPreferred", "VaultBucket": "BucketOwnerEnforced"}
+    (allowed,) = [
+        part
+        for part in RESOURCES["StagingBucketPolicy"].properties["PolicyDocument"]["Statement"]
+        if part["Effect"] == "Allow"
+    ]
+    services = {service["Fn::Sub"] for service in allowed["Principal"]["Service"]}
+    assert services == {f"${{AWS::Region}}.{name}-snapshot.amazonaws.com" for name in ("elasticache", "memorydb")}
 
 
 def test_whatever_a_linter_is_told_to_skip_has_a_reason() -> None:

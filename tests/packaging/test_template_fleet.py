@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rdbkeeper.domain.fleet.settings import RULE_VARIABLE, FleetSettings
+from rdbkeeper.domain.fleet.settings import NO_NETWORK, RULE_VARIABLE, FleetSettings, Network
 from rdbkeeper.domain.metrics import NAMESPACE, RECONCILED, stack_dimensions
 from rdbkeeper.entry.requests import parse_reconcile
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
@@ -26,6 +26,7 @@ NEEDED_TO_THE_END = {
     "CopyLegLogs",
     "CopyLegRole",
     "FleetPolicy",
+    "HookPolicy",
     "RdbkeeperLayer",
     "ReconcileRulesFunction",
     "ReconcileRulesLogs",
@@ -211,6 +212,26 @@ def test_no_allowed_roles_and_several_are_read_as_the_template_gives_them() -> N
     for joined, read in (("", ()), ("a", ("a",)), ("a,b", ("a", "b"))):
         environment = dict.fromkeys(asked_for(ManageSettings), "1") | {"RDBKEEPER_RULE_ROLE_ARNS": joined}
         assert ManageSettings.from_environment(environment).fleet.rule_role_arns == read
+
+
+def test_a_network_is_read_as_the_template_gives_it() -> None:
+    given = {"VpcSubnetIds": "RDBKEEPER_VPC_SUBNET_IDS", "VpcSecurityGroupIds": "RDBKEEPER_VPC_SECURITY_GROUP_IDS"}
+    for parameter, variable in given.items():
+        assert variables_of("ManageRulesFunction")[variable] == {"Fn::Join": [",", {"Ref": parameter}]}
+        assert TEMPLATE.parameters[parameter]["Default"] == ""
+    ids = {"RDBKEEPER_VPC_SUBNET_IDS": "subnet-2,subnet-1", "RDBKEEPER_VPC_SECURITY_GROUP_IDS": "sg-1"}
+    for environment, read in (
+        (ids, Network(("subnet-1", "subnet-2"), ("sg-1",))),
+        (dict.fromkeys(ids, ""), NO_NETWORK),
+    ):
+        everything = dict.fromkeys(asked_for(ManageSettings), "1") | environment
+        assert ManageSettings.from_environment(everything).fleet.network == read
+
+
+@pytest.mark.parametrize("function", of_type("AWS::Serverless::Function"), ids=lambda function: function.logical_id)
+def test_no_function_of_the_template_is_in_a_network(function: Resource) -> None:
+    # Those of rules that reach a server directly are put there, each by itself.
+    assert "VpcConfig" not in function.properties
 
 
 def test_a_rule_s_function_name_fits_beside_the_longest_stack_name() -> None:

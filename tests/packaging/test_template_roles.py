@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from rdbkeeper.domain.fleet.settings import STACK_TAG
 from tests.local_cloud.template_reader import Resource, function_of
+from tests.local_cloud.template_values import Resolver
 from tests.packaging.template import (
     RESOURCES,
     TEMPLATE,
@@ -22,7 +24,14 @@ ROLES = of_type("AWS::IAM::Role")
 
 # Statements whose actions know no narrower resource, and which actions these are.
 ON_EVERYTHING = {
-    "RunRuleRole.LetElastiCacheFindTheBucket": {"s3:ListAllMyBuckets"},
+    "RunRuleRole.FindNetworkInterfaces": {"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"},
+    "RunRuleRole.LetTheProviderFindTheBucket": {"s3:ListAllMyBuckets"},
+    "RunRuleRole.ReadEvents": {"elasticache:DescribeEvents"},
+    "FleetPolicy.LetLambdaFindTheNetwork": {
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ec2:DescribeVpcs",
+    },
     "FleetPolicy.List": {
         "cloudwatch:DescribeAlarms",
         "lambda:ListFunctions",
@@ -40,7 +49,18 @@ LONGEST = {
     "AWS::StackName": "s" * 27,
 }
 LONGEST_ARN = f"arn:aws:iam::{'0' * 12}:role/{'r' * 64}"
+LONGEST_FUNCTION_ARN = f"arn:aws:lambda:ap-southeast-1:{'0' * 12}:function:{'f' * 64}"
 LONGEST_BUCKET_ARN = f"arn:aws:s3:::{'b' * 63}"
+# Of a network's parts at most so many can be ("VpcConfig" in the Lambda API reference).
+LONGEST_LISTS = {
+    "AllowedVaultBucketArns": [LONGEST_BUCKET_ARN] * 20,
+    "VpcSecurityGroupIds": [f"sg-{'0' * 17}"] * 5,
+    "VpcSubnetIds": [f"subnet-{'0' * 17}"] * 16,
+}
+LONGEST_SPLITS = {
+    "Bucket": [f"{LONGEST_BUCKET_ARN}/*"] * 20,
+    "Hook": [LONGEST_FUNCTION_ARN, f"{LONGEST_FUNCTION_ARN}:*"] * 20,
+}
 MAX_MANAGED_POLICY = 6144  # characters without white space ("IAM and AWS STS quotas")
 MAX_ROLE_POLICIES = 10240
 
@@ -75,8 +95,9 @@ def test_every_other_resource_is_this_stack_s_or_of_the_instances_or_was_allowed
         for resource in as_list(statement["Resource"]):
             text = resource["Fn::Sub"] if function_of(resource) == "Fn::Sub" else ""
             is_named = bool(names_in(resource) & {*RESOURCES, *TEMPLATE.parameters})
-            ours = ("${AWS::StackName}", ":elasticache:", ":secret:rdbkeeper/")
-            assert is_named or any(part in text for part in ours) or name in ON_EVERYTHING, name
+            ours = ("${AWS::StackName}", ":elasticache:", ":memorydb:", ":secret:rdbkeeper/")
+            is_expected = name in ON_EVERYTHING or name == "RunRuleRole.KeepNetworkInterfaces"
+            assert is_named or any(part in text for part in ours) or is_expected, name
 
 
 def test_the_bucket_of_the_default_vault_is_the_one_that_was_given_or_made() -> None:
@@ -131,7 +152,10 @@ def test_without_allowed_roles_no_statement_is_left_without_a_resource() -> None
     assert {part[1]["Sid"]: part[0] for part in conditional} == {
         "AssumeRolesOfVaults": "HasAllowedVaultRoles",
         "CopiesInOtherVaults": "HasAllowedVaultBuckets",
+        "FindNetworkInterfaces": "HasNetwork",
         "GiveAllowedRolesOnlyToLambda": "HasAllowedRuleRoles",
+        "KeepNetworkInterfaces": "HasNetwork",
+        "LetLambdaFindTheNetwork": "HasNetwork",
         "OtherVaults": "HasAllowedVaultBuckets",
         "TellWhatIsGoneInOtherVaults": "HasAllowedVaultBuckets",
         "UseKeysOfVaults": "HasAllowedVaultKeys",
@@ -149,11 +173,63 @@ def test_roles_that_vaults_name_are_assumed_by_whoever_works_with_vaults_and_no_
     }
 
 
-def test_functions_are_made_and_changed_with_this_stack_s_layer_only() -> None:
+def test_functions_are_made_and_changed_with_this_stack_s_layer_and_in_its_network_only() -> None:
     layer = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:layer:${AWS::StackName}:*"
     for name, statement in statements().items():
         if {"lambda:CreateFunction", "lambda:UpdateFunctionConfiguration"} & set(as_list(statement["Action"])):
-            assert statement["Condition"] == {"ForAllValues:StringLike": {"lambda:Layer": {"Fn::Sub": layer}}}, name
+            assert statement["Condition"] == {
+                "ForAllValues:StringLike": {"lambda:Layer": {"Fn::Sub": layer}},
+                "ForAllValues:StringEquals": {
+                    "lambda:SubnetIds": {"Fn::If": ["HasNetwork", {"Ref": "VpcSubnetIds"}, "none"]},
+                    "lambda:SecurityGroupIds": {"Fn::If": ["HasNetwork", {"Ref": "VpcSecurityGroupIds"}, "none"]},
+                },
+            }, name
+
+
+def test_network_interfaces_are_lambda_s_to_make_and_not_the_code_s() -> None:
+    for name in ("KeepNetworkInterfaces", "FindNetworkInterfaces"):
+        assert statements()[f"RunRuleRole.{name}"]["Condition"] == {"Null": {"lambda:SourceFunctionArn": True}}
+    using = {name for name, part in statements().items() if any("ec2:" in one for one in as_list(part["Action"]))}
+    assert using == {
+        "RunRuleRole.KeepNetworkInterfaces",
+        "RunRuleRole.FindNetworkInterfaces",
+        "FleetPolicy.LetLambdaFindTheNetwork",
+    }
+
+
+def test_hooks_are_called_where_they_are_allowed_by_any_qualifier_or_none() -> None:
+    assert RESOURCES["HookPolicy"].condition == "HasAllowedHookFunctions"
+    resolver = Resolver(TEMPLATE, {"AllowedHookFunctionArns": "arn:a,arn:b"}, {})
+    allowed = resolver.resolve(statements()["HookPolicy.CallHooks"]["Resource"])
+    assert allowed == ["arn:a", "arn:b", "arn:a:*", "arn:b:*"]
+
+
+@pytest.mark.parametrize("name", ["MakeBackups", "TagOwnBackups", "RemoveOwnBackups"])
+def test_backups_that_are_made_tagged_or_removed_are_called_like_ours(name: str) -> None:
+    resources = [part["Fn::Sub"] for part in statements()[f"RunRuleRole.{name}"]["Resource"]]
+    of_backups = [arn for arn in resources if "snapshot" in arn]
+    assert len(of_backups) == 3
+    assert all(re.search(r"snapshot[:/]rdbkeeper-\*$", arn) for arn in of_backups)
+    assert of_backups == resources or name == "MakeBackups"  # which also names what is backed up
+
+
+def test_a_backup_is_removed_only_where_this_stack_s_tag_is_on_it() -> None:
+    removing = [
+        name
+        for name, part in statements().items()
+        if any(re.search(r":Delete\w*Snapshot$", action) for action in as_list(part["Action"]))
+    ]
+    assert removing == ["RunRuleRole.RemoveOwnBackups"]
+    assert statements()[removing[0]]["Condition"] == {
+        "StringEquals": {f"aws:ResourceTag/{STACK_TAG}": {"Ref": "AWS::StackName"}}
+    }
+
+
+def test_who_manages_and_who_reconciles_only_read_at_the_providers() -> None:
+    for role in ("ManageRulesRole.", "ReconcileRulesRole."):
+        asked = {action for action in permitted(role) if action.startswith(("elasticache:", "memorydb:"))}
+        assert asked
+        assert not {action for action in asked if ":Describe" not in action}
 
 
 def test_alarms_are_made_for_this_stack_s_topic_only() -> None:
@@ -195,14 +271,19 @@ def test_a_worker_changes_only_a_run_s_lease_and_puts_only_parts() -> None:
 
 
 def test_only_who_manages_and_who_reconciles_may_change_the_fleet() -> None:
+    hooks = {"Fn::If": ["HasAllowedHookFunctions", {"Ref": "HookPolicy"}, {"Ref": "AWS::NoValue"}]}
     attached = {
-        role.logical_id: [policy["Ref"] for policy in role.properties.get("ManagedPolicyArns", ())] for role in ROLES
+        role.logical_id: [
+            "HookPolicy" if policy == hooks else policy["Ref"]
+            for policy in role.properties.get("ManagedPolicyArns", ())
+        ]
+        for role in ROLES
     }
     assert attached == {
-        "RunRuleRole": ["VaultPolicy", "VaultAccessPolicy"],
+        "RunRuleRole": ["VaultPolicy", "VaultAccessPolicy", "HookPolicy"],
         "CopyLegRole": ["VaultAccessPolicy"],
-        "ManageRulesRole": ["FleetPolicy", "VaultPolicy", "VaultAccessPolicy"],
-        "ReconcileRulesRole": ["FleetPolicy", "VaultPolicy", "VaultAccessPolicy"],
+        "ManageRulesRole": ["FleetPolicy", "VaultPolicy", "VaultAccessPolicy", "HookPolicy"],
+        "ReconcileRulesRole": ["FleetPolicy", "VaultPolicy", "VaultAccessPolicy", "HookPolicy"],
         "SchedulerRole": [],
         "ReconcileTimerRole": [],
     }
@@ -249,14 +330,14 @@ def at_its_longest(value: Any) -> Any:
     name = function_of(value)
     if name == "Fn::If":
         return at_its_longest(value[name][1])
-    if "Bucket" in str(value) and name in ("Fn::Sub", "Fn::Split"):
-        return [f"{LONGEST_BUCKET_ARN}/*"] * (20 if name == "Fn::Split" else 1)
+    if name == "Fn::Split":
+        return LONGEST_SPLITS["Hook" if "AllowedHookFunctionArns" in str(value) else "Bucket"]
+    if name == "Fn::Sub" and "Bucket" in str(value):
+        return [f"{LONGEST_BUCKET_ARN}/*"]
     if name == "Fn::Sub":
         return re.sub(r"\$\{([^}]+)\}", lambda match: LONGEST.get(match[1], LONGEST_ARN), value[name])
-    if name == "Ref" and value[name] == "AllowedVaultBucketArns":
-        return [LONGEST_BUCKET_ARN] * 20
     if name == "Ref" and TEMPLATE.parameters.get(value[name], {}).get("Type") == "CommaDelimitedList":
-        return [LONGEST_ARN] * 20
+        return LONGEST_LISTS.get(value[name], [LONGEST_ARN] * 20)
     if name:
         return LONGEST_ARN
     if isinstance(value, dict):

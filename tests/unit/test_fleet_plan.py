@@ -19,7 +19,9 @@ from rdbkeeper.domain.fleet.changes import (
     UpdateFunction,
 )
 from rdbkeeper.domain.fleet.plan import needs_closer_look
-from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.fleet.settings import NO_NETWORK, Network
+from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.source import SourceAccess
 from tests.fakes.fleet_parts import SETTINGS, STRANGE_SETTINGS
 from tests.flows.world import make_rule
 from tests.unit.fleet_model import ModelFleet, codes
@@ -246,6 +248,57 @@ def test_a_role_that_is_allowed_is_a_setting_like_any_other(fleet: ModelFleet) -
     changes = fleet.plan([replace(RULE, role="reader")])
     assert codes(changes) == ["FunctionUpdated", "VersionReleased"]
     assert isinstance(changes[0], UpdateFunction) and changes[0].settings.role_arn == arn
+
+
+# The network
+
+NETWORK = Network(("subnet-1",), ("sg-1",))
+LIVE = replace(RULE, provider="redis", access=SourceAccess(address="redis.internal:6379"))
+
+
+def with_network(fleet: ModelFleet, network: Network) -> ModelFleet:
+    fleet.prototype = replace(fleet.prototype, stack=replace(fleet.prototype.stack, network=network))
+    return fleet
+
+
+def updated(fleet: ModelFleet, rule: Rule) -> UpdateFunction:
+    """The one update that the rule's function needs, and carries out."""
+    changes = fleet.plan([rule])
+    assert codes(changes) == ["FunctionUpdated", "VersionReleased"]
+    fleet.carry_out(changes)
+    update = changes[0]
+    assert isinstance(update, UpdateFunction)
+    return update
+
+
+def test_an_edit_to_a_server_and_back_puts_the_function_into_the_network_and_takes_it_out(fleet: ModelFleet) -> None:
+    with_network(fleet, NETWORK)
+    assert codes(fleet.plan([RULE])) == []
+    assert updated(fleet, LIVE).settings.subnet_ids == NETWORK.subnet_ids
+    taken_out = updated(fleet, RULE)
+    assert (taken_out.settings.subnet_ids, taken_out.settings.security_group_ids) == ((), ())
+
+
+def test_a_network_that_was_deployed_anew_is_followed(fleet: ModelFleet) -> None:
+    updated(with_network(fleet, NETWORK), LIVE)
+    changed = updated(with_network(fleet, Network(("subnet-1", "subnet-2"), ("sg-1",))), LIVE)
+    assert changed.differences == ("subnet ids",)
+    assert updated(with_network(fleet, NO_NETWORK), LIVE).settings.security_group_ids == ()
+
+
+def test_a_network_that_somebody_changed_by_hand_is_put_right(fleet: ModelFleet) -> None:
+    by_hand = replace(fleet.functions[FUNCTION].settings, subnet_ids=("subnet-9",), security_group_ids=("sg-9",))
+    fleet.change_function(FUNCTION, settings=by_hand)
+    assert "subnet ids, security group ids" in updated(fleet, RULE).reason
+
+
+def test_a_rule_whose_network_is_but_half_there_keeps_its_function_and_is_reported(fleet: ModelFleet) -> None:
+    updated(with_network(fleet, NETWORK), LIVE)
+    with_network(fleet, Network(subnet_ids=("subnet-1",))).deploy("code-2")
+    (report,) = fleet.plan([LIVE])
+    assert isinstance(report, LeaveAlone)
+    assert report.code == "NetworkIncomplete"
+    assert "no VpcSecurityGroupIds" in report.reason
 
 
 # Schedules and alarms

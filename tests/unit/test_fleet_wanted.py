@@ -12,9 +12,10 @@ import pytest
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.fleet.parts import FunctionSettings, Prototype, ScheduleWanted
-from rdbkeeper.domain.fleet.settings import FleetSettings, rule_of_schedule, schedule_names
+from rdbkeeper.domain.fleet.settings import FleetSettings, Network, rule_of_schedule, schedule_names
 from rdbkeeper.domain.fleet.wanted import wanted_alarm, wanted_function, wanted_schedules
 from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.source import SourceAccess
 from tests.fakes.fleet_parts import FUNCTIONS_ARN, LATER, PROTOTYPE_SETTINGS, SETTINGS
 from tests.flows.world import make_rule
 
@@ -96,6 +97,40 @@ def test_a_stack_that_allows_no_role_says_so() -> None:
         SETTINGS.check_role("reader")
     assert "It allows none so far." in refused.value.hint
     SETTINGS.check_role("")
+
+
+NETWORK = Network(("subnet-1", "subnet-2"), ("sg-1",))
+IN_NETWORK = replace(PROTOTYPE, stack=replace(STACK, network=NETWORK))
+LIVE: dict[str, Any] = {"provider": "redis", "access": SourceAccess(address="redis.internal:6379")}
+
+
+def test_only_the_function_of_a_rule_that_reaches_its_server_directly_is_in_the_stack_s_network() -> None:
+    live = wanted_function(make_rule(**LIVE), IN_NETWORK)
+    assert (live.subnet_ids, live.security_group_ids) == (NETWORK.subnet_ids, NETWORK.security_group_ids)
+    other = wanted_function(RULE, IN_NETWORK)
+    assert (other.subnet_ids, other.security_group_ids) == ((), ())
+
+
+def test_a_stack_without_a_network_leaves_every_function_outside() -> None:
+    assert wanted_function(make_rule(**LIVE), PROTOTYPE).subnet_ids == ()
+
+
+@pytest.mark.parametrize(
+    "half, given, missing",
+    [
+        (Network(subnet_ids=("subnet-1",)), "VpcSubnetIds", "VpcSecurityGroupIds"),
+        (Network(security_group_ids=("sg-1",)), "VpcSecurityGroupIds", "VpcSubnetIds"),
+    ],
+    ids=["no security groups", "no subnets"],
+)
+def test_half_a_network_is_refused_by_name_and_only_to_rules_that_need_it(
+    half: Network, given: str, missing: str
+) -> None:
+    prototype = replace(PROTOTYPE, stack=replace(STACK, network=half))
+    with pytest.raises(InvalidRequest, match=f"has the parameter {given} and no {missing}") as refused:
+        wanted_function(make_rule(**LIVE), prototype)
+    assert refused.value.field == "source.provider"
+    assert wanted_function(RULE, prototype).subnet_ids == ()
 
 
 def test_settings_say_by_name_in_what_they_differ() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rdbkeeper.domain.errors import SettingsError
+from rdbkeeper.domain.fleet.settings import NO_NETWORK, Network
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings, read_logged, rule_of
 from rdbkeeper.ports import Poll
@@ -37,6 +38,13 @@ ROLE = "arn:aws:iam::000000000000:role/orders/reader"
 
 def read_run(environment: dict[str, str]) -> RunSettings:
     return RunSettings.from_environment(environment)
+
+
+def test_the_network_of_a_stack_is_read_in_one_order_and_may_be_none() -> None:
+    given = {"RDBKEEPER_VPC_SUBNET_IDS": "subnet-2,subnet-1", "RDBKEEPER_VPC_SECURITY_GROUP_IDS": "sg-2,sg-1"}
+    network = ManageSettings.from_environment({**MANAGE, **given}).fleet.network
+    assert network == Network(("subnet-1", "subnet-2"), ("sg-1", "sg-2"))
+    assert ManageSettings.from_environment(MANAGE).fleet.network == NO_NETWORK
 
 
 def test_a_setting_that_is_wrong_stands_in_the_log_by_name() -> None:

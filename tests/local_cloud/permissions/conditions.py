@@ -13,7 +13,7 @@ from typing import Any
 # A request's condition keys in lower case, which is how IAM compares them, each with its values.
 Context = Mapping[str, tuple[str, ...]]
 
-# What a request may say here; `aws:RequestTag/` goes on with the tag's name.
+# What a request may say here; `aws:RequestTag/` and `aws:ResourceTag/` go on with the tag's name.
 _KEYS = {
     "aws:principalaccount",
     "aws:principalarn",
@@ -26,6 +26,9 @@ _KEYS = {
     "dynamodb:leadingkeys",
     "iam:passedtoservice",
     "lambda:layer",
+    "lambda:securitygroupids",
+    "lambda:sourcefunctionarn",
+    "lambda:subnetids",
     "s3:prefix",
 }
 # These need a set operator ("Single-valued vs. multivalued context keys").
@@ -35,7 +38,10 @@ _MULTIVALUED = {
     "dynamodb:enclosingoperation",
     "dynamodb:leadingkeys",
     "lambda:layer",
+    "lambda:securitygroupids",
+    "lambda:subnetids",
 }
+_TAGS = ("aws:requesttag/", "aws:resourcetag/")
 _SETS = ("ForAllValues:", "ForAnyValue:")
 
 
@@ -84,7 +90,7 @@ def check(condition: Mapping[str, Mapping[str, Any]]) -> None:
     for operator, tests in condition.items():
         plain, is_set, _ = _parts(operator)
         for key in map(str.lower, tests):
-            if key not in _KEYS and not key.startswith("aws:requesttag/"):
+            if key not in _KEYS and not key.startswith(_TAGS):
                 raise PolicyError(f"The condition key {key} is not known here. Let the requests that have it say so.")
             if key in _MULTIVALUED and not is_set and plain != "Null":
                 raise PolicyError(f"{operator} is used with {key}, which has several values: it needs a set operator.")

@@ -9,7 +9,7 @@ The local cloud has no TLS: a request to it stands for one over TLS, so `aws:Sec
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from moto.iam.exceptions import NotFoundException
@@ -28,6 +28,13 @@ from tests.local_cloud.sandbox_logs import LogEvent, LogSink
 
 Answer = Callable[[], Response]
 Watcher = Callable[[str, Call], None]
+# From a resource's ARN to its tags.
+TagsOf = Callable[[str], Mapping[str, str]]
+
+
+def without_tags(_: str) -> Mapping[str, str]:
+    """Return no tags, whatever the resource."""
+    return {}
 
 
 class NotAllowedError(Exception):
@@ -35,10 +42,11 @@ class NotAllowedError(Exception):
 
 
 class Gate:
-    """Decides over every signed request of one account."""
+    """Decides over every signed request of one account. tags_of: what `aws:ResourceTag/` conditions look at."""
 
-    def __init__(self, account_id: str) -> None:
+    def __init__(self, account_id: str, tags_of: TagsOf = without_tags) -> None:
         self._account_id = account_id
+        self._tags_of = tags_of
         # Told of each call that a role makes, before it is answered: the role's name and the call.
         self.watchers: list[Watcher] = []
 
@@ -88,7 +96,8 @@ class Gate:
             "aws:requestedregion": (region,),
             "aws:securetransport": ("true",),
         }
-        whole = replace(need, context={**in_every_request, **need.context})
+        tags = {f"aws:resourcetag/{key.lower()}": (value,) for key, value in self._tags_of(need.resource).items()}
+        whole = replace(need, context={**in_every_request, **tags, **need.context})
         bucket = need.resource.removeprefix("arn:aws:s3:::").partition("/")[0] if need.action.startswith("s3:") else ""
         of_bucket = bucket_statements(self._account_id, bucket, policies.arn)
         verdict = decide(whole, policies.identity, policies.boundary, of_bucket)

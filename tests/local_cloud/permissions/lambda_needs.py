@@ -49,16 +49,39 @@ def _update_configuration(asked: Parameters, place: Place) -> Iterator[Need]:
 
 
 def _configure(action: str, arn: str, asked: Parameters, tags: dict[str, str]) -> Iterator[Need]:
-    for setting in ("KMSKeyArn", "VpcConfig", "FileSystemConfigs"):
+    for setting in ("KMSKeyArn", "FileSystemConfigs"):
         if asked.get(setting):
             raise UnknownCallError(f"{action} with {setting}")
     layers = asked.get("Layers") or []
-    layer_context = {"lambda:layer": tuple(layers)} if layers else {}
-    yield Need(action, arn, {**layer_context, **tag_context(tags)})
+    network = {name: tuple(ids) for name, ids in (asked.get("VpcConfig") or {}).items() if ids}
+    context = {f"lambda:{name.lower()}": ids for name, ids in network.items()}
+    if layers:
+        context["lambda:layer"] = tuple(layers)
+    yield Need(action, arn, {**context, **tag_context(tags)})
+    if network:
+        # The network is looked at with the caller's rights.
+        yield from (Need(f"ec2:{each}", "*") for each in ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"))
     # A layer is read with the caller's rights; without them the service refuses lambda:GetLayerVersion on it.
     yield from (Need("lambda:GetLayerVersion", layer) for layer in layers)
     if role := asked.get("Role"):
         yield pass_role(role, "lambda")
+
+
+def interface_needs(place: Place, config: Parameters) -> Iterator[Need]:
+    """What the service does with a function's own role to put it into a network; nothing for one outside.
+
+    These calls carry no lambda:SourceFunctionArn ("Using source function ARN to control function access behavior").
+    """
+    if not config.get("SubnetIds"):
+        return
+    interface = place.arn("ec2", "network-interface/eni-00000000")
+    yield Need("ec2:CreateNetworkInterface", interface)
+    yield from (Need("ec2:CreateNetworkInterface", place.arn("ec2", f"subnet/{one}")) for one in config["SubnetIds"])
+    for group in config["SecurityGroupIds"]:
+        yield Need("ec2:CreateNetworkInterface", place.arn("ec2", f"security-group/{group}"))
+    for action in ("DeleteNetworkInterface", "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"):
+        yield Need(f"ec2:{action}", interface)
+    yield from (Need(f"ec2:{action}", "*") for action in ("DescribeNetworkInterfaces", "DescribeSubnets"))
 
 
 def _update_code(asked: Parameters, place: Place) -> Iterator[Need]:

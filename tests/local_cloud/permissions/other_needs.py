@@ -1,4 +1,4 @@
-"""What requests to Scheduler, CloudWatch, the tagging service, ElastiCache and STS need."""
+"""What requests to Scheduler, CloudWatch, the tagging service, STS and Secrets Manager need."""
 
 from __future__ import annotations
 
@@ -123,40 +123,6 @@ CLOUDWATCH: Table = {
 # Source: the reference for the Resource Groups Tagging API: its actions have no resource type.
 
 TAGGING: Table = {"GetResources": lambda _, __: [Need("tag:GetResources", "*")]}
-
-# --------------------------------------------------------------------------------------------------- ElastiCache
-# Sources: the reference for Amazon ElastiCache, with the dependent actions of CopySnapshot; "Exporting a backup", by
-# which the caller of an export needs s3:ListAllMyBuckets and s3:GetBucketLocation as well.
-
-
-def _describe(action: str, kind: str, parameter: str) -> Callable[[Parameters, Place], list[Need]]:
-    def needs(asked: Parameters, place: Place) -> list[Need]:
-        return [Need(f"elasticache:{action}", place.arn("elasticache", f"{kind}:{asked.get(parameter, '*')}"))]
-
-    return needs
-
-
-def _copy_snapshot(asked: Parameters, place: Place) -> Iterator[Need]:
-    if "KmsKeyId" in asked or any(name.startswith("Tags.") for name in asked):
-        raise UnknownCallError("CopySnapshot with KmsKeyId or Tags")
-    for parameter in ("SourceSnapshotName", "TargetSnapshotName"):
-        yield Need("elasticache:CopySnapshot", place.arn("elasticache", f"snapshot:{asked[parameter]}"))
-    if bucket := asked.get("TargetBucket"):
-        arn = f"arn:aws:s3:::{bucket}"
-        yield Need("s3:ListAllMyBuckets", "*")
-        yield Need("s3:GetBucketLocation", arn)
-        yield Need("s3:GetBucketAcl", arn)
-        # Each shard's file goes on after the target's name.
-        for action in ("s3:PutObject", "s3:DeleteObject"):
-            yield Need(action, f"{arn}/{asked['TargetSnapshotName']}-0001.rdb")
-
-
-ELASTICACHE: Table = {
-    "CopySnapshot": _copy_snapshot,
-    "DescribeCacheClusters": _describe("DescribeCacheClusters", "cluster", "CacheClusterId"),
-    "DescribeReplicationGroups": _describe("DescribeReplicationGroups", "replicationgroup", "ReplicationGroupId"),
-    "DescribeSnapshots": _describe("DescribeSnapshots", "snapshot", "SnapshotName"),
-}
 
 # --------------------------------------------------------------------------------------------- STS, Secrets Manager
 # "GetCallerIdentity": "No permissions are required to perform this operation." The reference for AWS Security Token

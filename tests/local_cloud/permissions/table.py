@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from tests.local_cloud.permissions.calls import Call, UnknownCallError
 from tests.local_cloud.permissions.data_needs import DYNAMODB, S3
 from tests.local_cloud.permissions.lambda_needs import LAMBDA
+from tests.local_cloud.permissions.managed_needs import ELASTICACHE, MEMORYDB
 from tests.local_cloud.permissions.needs import Need, Place, Table
 from tests.local_cloud.permissions.other_needs import (
     CLOUDWATCH,
-    ELASTICACHE,
     LOGS,
     SCHEDULER,
     SECRETS,
@@ -24,6 +24,7 @@ TABLES: Mapping[str, Table] = {
     "elasticache": ELASTICACHE,
     "lambda": LAMBDA,
     "logs": LOGS,
+    "memorydb": MEMORYDB,
     "monitoring": CLOUDWATCH,
     "s3": S3,
     "scheduler": SCHEDULER,

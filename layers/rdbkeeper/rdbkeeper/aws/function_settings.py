@@ -15,6 +15,8 @@ _DEFAULT_MEMORY_MB = 128
 _DEFAULT_ARCHITECTURE = "x86_64"
 _DEFAULT_EPHEMERAL_STORAGE_MB = 512
 _DEFAULT_LOG_FORMAT = "Text"
+# Takes a function out of its network ("Giving Lambda functions access to resources in an Amazon VPC").
+_OUTSIDE: Record = {"SubnetIds": [], "SecurityGroupIds": []}
 
 
 def read_settings(configuration: Record) -> FunctionSettings:
@@ -22,6 +24,7 @@ def read_settings(configuration: Record) -> FunctionSettings:
     durable = configuration.get("DurableConfig") or {}
     logging = configuration.get("LoggingConfig") or {}
     variables = configuration.get("Environment", {}).get("Variables", {})
+    network = configuration.get("VpcConfig") or {}
     return FunctionSettings(
         runtime=configuration.get("Runtime", ""),
         role_arn=configuration.get("Role", ""),
@@ -34,6 +37,8 @@ def read_settings(configuration: Record) -> FunctionSettings:
         layer_arns=tuple(layer["Arn"] for layer in configuration.get("Layers", ())),
         environment=tuple(sorted(variables.items())),
         kms_key_arn=configuration.get("KMSKeyArn", ""),
+        subnet_ids=tuple(sorted(network.get("SubnetIds", ()))),
+        security_group_ids=tuple(sorted(network.get("SecurityGroupIds", ()))),
         durable_timeout_s=durable.get("ExecutionTimeout", 0),
         durable_retention_days=durable.get("RetentionPeriodInDays", 0),
         log_group=logging.get("LogGroup", f"/aws/lambda/{configuration['FunctionName']}"),
@@ -46,7 +51,7 @@ def read_settings(configuration: Record) -> FunctionSettings:
 def creation_arguments(settings: FunctionSettings) -> Record:
     """What CreateFunction is told beside name, code and tags; what the function has none of is left out."""
     arguments = {**update_arguments(settings), "Architectures": [settings.architecture]}
-    return {name: value for name, value in arguments.items() if value not in ("", [])}
+    return {name: value for name, value in arguments.items() if value not in ("", [], _OUTSIDE)}
 
 
 def update_arguments(settings: FunctionSettings) -> Record:
@@ -65,6 +70,10 @@ def update_arguments(settings: FunctionSettings) -> Record:
         "Layers": list(settings.layer_arns),
         "Environment": {"Variables": dict(settings.environment)},
         "KMSKeyArn": settings.kms_key_arn,
+        "VpcConfig": {
+            "SubnetIds": list(settings.subnet_ids),
+            "SecurityGroupIds": list(settings.security_group_ids),
+        },
         "LoggingConfig": _logging(settings),
     }
     # Only a function that was made durable is; its settings may change ("Configuring Lambda durable functions").

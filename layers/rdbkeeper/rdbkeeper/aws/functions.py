@@ -28,6 +28,9 @@ LATEST = "$LATEST"
 _GONE = "ResourceNotFoundException"
 _BUSY = "ResourceConflictException"
 _EVERY_SECOND = {"Delay": 1, "MaxAttempts": 60}
+# The first function in a subnet waits for its network interface: "about a minute" ("Configuring a Lambda function to
+# access resources in a VPC"), and that of a version for another.
+_MOST_ATTEMPTS_IN_A_NETWORK = 240
 
 
 class Functions:
@@ -122,7 +125,7 @@ class Functions:
             except ClientError as error:
                 if code_of(error) != _BUSY or self.find_ours(rule_name) is None:
                     raise  # otherwise an earlier attempt made it
-        self._wait("function_active_v2", name)
+        self._wait("function_active_v2", name, in_network=bool(settings.subnet_ids))
 
     def update(self, rule_name: str, settings: FunctionSettings, code: bytes | None, *, configure: bool) -> None:
         """Give the rule's function this code, if any, and these settings; wait until it can be published."""
@@ -136,15 +139,17 @@ class Functions:
         if configure:
             with translated(FAMILY, f"Updating the settings of {name}"):
                 client.update_function_configuration(FunctionName=name, **update_arguments(settings))
-            self._wait("function_updated_v2", name)
+            self._wait("function_updated_v2", name, in_network=bool(settings.subnet_ids))
 
     def release(self, rule_name: str) -> int:
         """Publish a version, wait until it can run, point the alias there; returns its number."""
         name = self._settings.function_name(rule_name)
-        self._settle(name, self.get_ours(rule_name))
+        function = self.get_ours(rule_name)
+        self._settle(name, function)
         with translated(FAMILY, f"Publishing a version of {name}"):
             version = str(self._client("lambda").publish_version(FunctionName=name)["Version"])
-        self._wait("published_version_active", name, Qualifier=version)
+        in_network = _is_in_network(function["Configuration"])
+        self._wait("published_version_active", name, in_network=in_network, Qualifier=version)
         self._point_alias(name, version)
         return int(version)
 
@@ -215,18 +220,24 @@ class Functions:
     def _settle(self, name: str, function: Record) -> None:
         """Wait for what an attempt that was cut off left going."""
         configuration = function["Configuration"]
+        in_network = _is_in_network(configuration)
         if configuration.get("State") == "Pending":
-            self._wait("function_active_v2", name)
+            self._wait("function_active_v2", name, in_network=in_network)
         if configuration.get("LastUpdateStatus") == "InProgress":
-            self._wait("function_updated_v2", name)
+            self._wait("function_updated_v2", name, in_network=in_network)
 
-    def _wait(self, waiter: str, name: str, **more: str) -> None:
+    def _wait(self, waiter: str, name: str, *, in_network: bool = False, **more: str) -> None:
+        most = max(_EVERY_SECOND["MaxAttempts"], _MOST_ATTEMPTS_IN_A_NETWORK if in_network else 0)
+        pace = {**_EVERY_SECOND, "MaxAttempts": most}
         with translated(FAMILY, f"Waiting for the function {name}"):
             try:
-                waiting = self._client("lambda").get_waiter(waiter)
-                waiting.wait(FunctionName=name, WaiterConfig=_EVERY_SECOND, **more)
+                self._client("lambda").get_waiter(waiter).wait(FunctionName=name, WaiterConfig=pace, **more)
             except WaiterError as error:
                 raise _why_not_ready(name, error.last_response) from error
+
+
+def _is_in_network(configuration: Record) -> bool:
+    return bool(read_settings(configuration).subnet_ids)
 
 
 def _read_version(configuration: Record) -> Version:
