@@ -115,7 +115,7 @@ def test_copying_a_snapshot_within_the_service_makes_a_manual_one(place: Place) 
         ("create_snapshot", {"SnapshotName": "x", "CacheClusterId": "orders-0001-001"}, "InvalidParameterValue"),
         ("create_snapshot", {"SnapshotName": "x", "CacheClusterId": "no-such"}, "CacheClusterNotFound"),
         ("create_snapshot", {"SnapshotName": "x", "ReplicationGroupId": "no"}, "ReplicationGroupNotFoundFault"),
-        ("describe_events", {}, "InvalidAction"),
+        ("describe_users", {}, "InvalidAction"),
         ("list_tags_for_resource", {"ResourceName": "arn:aws:s3:::x"}, "InvalidARN"),
     ],
 )

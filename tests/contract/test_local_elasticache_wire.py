@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.contract.elasticache_place import PRINCIPAL, REQUIRED_ACTIONS
-from tests.local_cloud.elasticache.bucket_policy import find_missing_grants
 from tests.local_cloud.elasticache.wire import QueryService, ServiceError
+from tests.local_cloud.managed.bucket_policy import find_missing_grants
 
 QUERY = QueryService("elasticache")
 EVERY_ACTION = sorted(REQUIRED_ACTIONS)

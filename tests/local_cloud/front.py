@@ -20,7 +20,7 @@ from werkzeug.serving import ThreadedWSGIServer
 from werkzeug.wrappers import Request, Response
 
 from tests.local_cloud.permissions.calls import signer_of
-from tests.local_cloud.permissions.gate import Gate
+from tests.local_cloud.permissions.gate import Gate, TagsOf, without_tags
 
 Forward = Callable[[Request], Response]
 
@@ -64,11 +64,13 @@ def _environ(request: Request, body: bytes) -> dict[str, Any]:
 class Front:
     """The WSGI application: guards before moto, `/_local/` beside it."""
 
-    def __init__(self, guards: Mapping[str, Guard], control: Forward, account_id: str) -> None:
+    def __init__(
+        self, guards: Mapping[str, Guard], control: Forward, account_id: str, tags_of: TagsOf = without_tags
+    ) -> None:
         self._guards = guards
         self._control = control
         self._account_id = account_id
-        self._gate = Gate(account_id)
+        self._gate = Gate(account_id, tags_of)
         self.watchers = self._gate.watchers
         self._moto = DomainDispatcherApplication(create_backend_app)
 

@@ -9,7 +9,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ from tests.local_cloud.lambda_api import json_answer
 from tests.local_cloud.lambda_guard import LambdaGuard
 from tests.local_cloud.leftovers import make_directory, remove_directory
 from tests.local_cloud.logs_guard import LogsGuard
+from tests.local_cloud.memorydb import MemoryDbGuard
 from tests.local_cloud.metrics import Datapoint, read_metrics
 from tests.local_cloud.moto_extension import ExtensionGuard
 from tests.local_cloud.permissions.gate import Gate
@@ -44,6 +45,7 @@ from tests.local_cloud.scheduler_guard import SchedulerGuard
 from tests.local_cloud.stack.response_desk import ResponseDesk
 from tests.local_cloud.sts_guard import StsGuard
 from tests.local_cloud.tagging_service import TaggingService
+from tests.local_cloud.tencentdb import TencentDB
 
 ACCOUNT_ID = "000000000000"
 LOCALSTACK_PORT = 4566  # where tools that know LocalStack look for it
@@ -71,8 +73,8 @@ class LocalCloud:
     """AWS and managed Redis on 127.0.0.1, from `with` to its end; nothing is left behind.
 
     endpoint_url and port say where it listens, functions holds the running functions, executions the durable
-    executions, elasticache the stand-in with its Redis servers, s3 the store's guard with its faults, watchers what is
-    told of each call that a role makes.
+    executions, elasticache and memorydb the stand-ins with their Redis servers, tencentdb the one on ports of its own,
+    s3 the store's guard with its faults, watchers what is told of each call that a role makes.
     """
 
     def __init__(
@@ -128,10 +130,16 @@ class LocalCloud:
             region=self.region, s3=lambda: self.client("s3"), export_delay_s=export_delay_s
         )
         closing.callback(self.elasticache.close)
+        self.memorydb = MemoryDbGuard(region=self.region, s3=lambda: self.client("s3"), export_delay_s=export_delay_s)
+        closing.callback(self.memorydb.close)
+        # On ports of its own: nothing in its requests is AWS's.
+        self.tencentdb = TencentDB()
+        closing.callback(self.tencentdb.close)
         self.s3 = S3Guard(ACCOUNT_ID)
         guards: dict[str, Guard] = {
             "elasticache": self.elasticache,
             "lambda": self._lambda,
+            "memorydb": self.memorydb,
             "s3": self.s3,
             "scheduler": SchedulerGuard(
                 ACCOUNT_ID,
@@ -143,7 +151,7 @@ class LocalCloud:
             "sts": StsGuard(ACCOUNT_ID),
             "tagging": ExtensionGuard(TaggingService, ACCOUNT_ID),
         }
-        front = Front(guards, self._control, ACCOUNT_ID)
+        front = Front(guards, self._control, ACCOUNT_ID, self._tags_of)
         self.watchers = front.watchers
         server.start(front)
 
@@ -237,6 +245,9 @@ class LocalCloud:
         except ClientError as error:
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
             return json_answer({"error": str(error)}, status)
+
+    def _tags_of(self, arn: str) -> Mapping[str, str]:
+        return self.elasticache.tags_of(arn) or self.memorydb.tags_of(arn)
 
     def _keep_log(self, group: str, stream: str, events: Sequence[LogEvent]) -> bool:
         backend = logs_backends[ACCOUNT_ID][self.region]

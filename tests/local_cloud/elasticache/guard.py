@@ -11,12 +11,17 @@ from typing import Any, Self
 
 from werkzeug.wrappers import Request, Response
 
-from tests.local_cloud.elasticache.exports import DamageMode, ExportOperations
+from tests.local_cloud.elasticache import serverless
+from tests.local_cloud.elasticache.exports import ExportOperations
 from tests.local_cloud.elasticache.instances import InstanceOperations
 from tests.local_cloud.elasticache.snapshots import SnapshotOperations
 from tests.local_cloud.elasticache.state import Clock, State
-from tests.local_cloud.elasticache.wire import Call, QueryService, ServiceError
+from tests.local_cloud.elasticache.wire import QueryService
 from tests.local_cloud.engines import Engine
+from tests.local_cloud.managed.buckets import ExportBuckets
+from tests.local_cloud.managed.errors import Call, ServiceError
+from tests.local_cloud.managed.exporting import DamageMode, ExportWriter
+from tests.local_cloud.managed.faults import CallFaults
 
 Forward = Callable[[Request], Response]
 Operation = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -37,7 +42,7 @@ _MAKING = (
 _GROUP = ("ReplicationGroupId", "ReplicationGroupDescription")
 _SHAPE = ("AutomaticFailoverEnabled", "NumCacheClusters", "NumNodeGroups", "ReplicasPerNodeGroup", "ClusterMode")
 _TAKEN = {
-    "CreateReplicationGroup": (*_GROUP, *_SHAPE, *_MAKING),
+    "CreateReplicationGroup": (*_GROUP, *_SHAPE, *_MAKING, "DataTieringEnabled"),
     "ModifyReplicationGroup": (*_GROUP, "ApplyImmediately", *_BACKUPS),
     "DeleteReplicationGroup": ("ReplicationGroupId",),
     "DescribeReplicationGroups": ("ReplicationGroupId", *_PAGING),
@@ -49,7 +54,7 @@ _TAKEN = {
         "ShowCacheClustersNotInReplicationGroups",
         *_PAGING,
     ),
-    "CreateSnapshot": ("SnapshotName", "ReplicationGroupId", "CacheClusterId", "Tags"),
+    "CreateSnapshot": ("SnapshotName", "ReplicationGroupId", "CacheClusterId", "KmsKeyId", "Tags"),
     "DescribeSnapshots": (
         "SnapshotName",
         "ReplicationGroupId",
@@ -62,6 +67,9 @@ _TAKEN = {
     "CopySnapshot": ("SourceSnapshotName", "TargetSnapshotName", "TargetBucket", "KmsKeyId", "Tags"),
     "AddTagsToResource": ("ResourceName", "Tags"),
     "ListTagsForResource": ("ResourceName",),
+    "RemoveTagsFromResource": ("ResourceName", "TagKeys"),
+    "DescribeEvents": ("SourceIdentifier", "SourceType", "StartTime", "EndTime", "Duration", *_PAGING),
+    **serverless.TAKEN,
 }
 
 
@@ -74,6 +82,8 @@ class ElastiCacheGuard:
 
     region, account: whose instances these are. s3: gives a client of the cloud that the exports go to.
     export_delay_s: how long an export takes. clock: what the time is (aware), for the times in the answers.
+    `serverless` is the half for serverless caches; all other switches are for replication groups and cache clusters,
+    unless they say that they are for both.
     Every Redis server that it starts ends with close(), or with this process.
     """
 
@@ -88,8 +98,11 @@ class ElastiCacheGuard:
         self._wire = QueryService("elasticache")
         self._state = State(region, account, clock)
         self._snapshots = SnapshotOperations(self._state)
-        self._exports = ExportOperations(self._state, s3, export_delay_s)
-        self._denied: set[str] = set()
+        self._buckets = ExportBuckets(s3, region)
+        self._writer = ExportWriter(self._state, s3, export_delay_s)
+        self._exports = ExportOperations(self._state, self._buckets, self._writer)
+        self.serverless = serverless.Serverless(self._state, self._buckets, self._writer)
+        self._faults = CallFaults("elasticache", account, access_denied="AccessDenied", throttled="Throttling")
         instances, snapshots = InstanceOperations(self._state), self._snapshots
         self._operations: dict[str, Operation] = {
             "CreateReplicationGroup": instances.create_replication_group,
@@ -105,6 +118,9 @@ class ElastiCacheGuard:
             "CopySnapshot": self._copy_snapshot,
             "AddTagsToResource": self._add_tags,
             "ListTagsForResource": self._list_tags,
+            "RemoveTagsFromResource": self._remove_tags,
+            "DescribeEvents": self._state.events.describe_events,
+            **self.serverless.operations,
         }
 
     def __enter__(self) -> Self:
@@ -172,9 +188,40 @@ class ElastiCacheGuard:
             else:
                 self._state.forced_statuses[known[instance_id].arn] = status
 
-    def hold_exports(self, held: bool) -> None:
-        """Keep every export from finishing while held; releasing lets them go on."""
-        self._exports.hold(held)
+    def hold_exports(self, held: bool, after_files: int = 0) -> None:
+        """Keep every export from finishing while held, serverless ones as well; releasing lets them go on.
+
+        after_files: how many files of each are written all the same.
+        """
+        self._writer.hold(held, after_files)
+
+    def slow_exports(self, delay_s: float) -> None:
+        """Let exports take so long from now on, serverless ones as well."""
+        self._writer.delay_s = delay_s
+
+    def hold_snapshots(self, held: bool) -> None:
+        """Keep snapshots that are asked for `creating` while held."""
+        self._snapshots.making.hold(held)
+
+    def fail_snapshots(self, times: int = 1) -> None:
+        """Let the next so many snapshots that are asked for fail."""
+        self._snapshots.making.fail_next(times)
+
+    def expire(self, snapshot_name: str) -> None:
+        """Remove a snapshot as its retention does, also in the middle of its export."""
+        self._snapshots.expire(snapshot_name)
+
+    def disown(self, bucket: str, disowned: bool = True) -> None:
+        """Take a bucket for another account's in exports of both kinds, or no longer."""
+        self._buckets.disown(bucket, disowned)
+
+    def disable_key(self, kms_key_id: str, disabled: bool = True) -> None:
+        """Let what uses a customer managed key fail, for both kinds, or no longer."""
+        (self._state.disabled_keys.add if disabled else self._state.disabled_keys.discard)(kms_key_id)
+
+    def tags_of(self, arn: str) -> dict[str, str]:
+        """Return a resource's tags, for conditions of policies."""
+        return self._state.tags.of(arn)
 
     def damage(self, snapshot_name: str, node_group_id: str, mode: DamageMode, at: int | None = None) -> None:
         """Export one shard damaged from now on: `flip` changes the byte at `at`, `truncate` cuts there.
@@ -189,13 +236,15 @@ class ElastiCacheGuard:
 
     def deny(self, operation: str) -> None:
         """Answer AccessDenied to an operation, for example "CopySnapshot", until it is allowed again."""
-        if operation not in self._operations:
-            raise ValueError(f"{operation} is none of {sorted(self._operations)}")
-        self._denied.add(operation)
+        self._faults.deny(operation, self._operations)
+
+    def throttle(self, operation: str, times: int = 1) -> None:
+        """Answer an operation's next so many calls with Throttling."""
+        self._faults.throttle(operation, times, self._operations)
 
     def allow(self, operation: str) -> None:
-        """End what deny() began."""
-        self._denied.discard(operation)
+        """End what deny() or throttle() began."""
+        self._faults.allow(operation)
 
     def close(self) -> None:
         """Stop every server and all background work and remove every file; repeating it is harmless."""
@@ -205,12 +254,7 @@ class ElastiCacheGuard:
         operation = self._operations.get(call.operation)
         if operation is None:
             raise ServiceError("InvalidAction", f"This local ElastiCache does not do {call.operation}.")
-        if call.operation in self._denied:
-            raise ServiceError(
-                "AccessDenied",
-                f"User: arn:aws:iam::{self._state.account}:user/local is not authorized to perform: "
-                f"elasticache:{call.operation} on resource: *",
-            )
+        self._faults.check(call.operation)
         beyond = sorted(set(call.parameters) - set(_TAKEN[call.operation]))
         if beyond:
             raise ServiceError(
@@ -237,11 +281,16 @@ class ElastiCacheGuard:
     def _add_tags(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         with self._state.lock:
             self._state.check_arn(parameters["ResourceName"])
-            self._state.set_tags(parameters["ResourceName"], parameters["Tags"])
+            self._state.tags.add(parameters["ResourceName"], parameters["Tags"])
         return self._list_tags(parameters)
 
     def _list_tags(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         with self._state.lock:
             self._state.check_arn(parameters["ResourceName"])
-            tags = self._state.tags.get(parameters["ResourceName"], {})
-        return {"TagList": [{"Key": key, "Value": value} for key, value in tags.items()]}
+            return {"TagList": self._state.tags.listed(parameters["ResourceName"])}
+
+    def _remove_tags(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        with self._state.lock:
+            self._state.check_arn(parameters["ResourceName"])
+            self._state.tags.remove(parameters["ResourceName"], parameters["TagKeys"])
+        return self._list_tags(parameters)

@@ -9,8 +9,9 @@ from typing import Any
 
 from tests.local_cloud.elasticache.records import Instance, Kind, Shard, describe_cluster, describe_group
 from tests.local_cloud.elasticache.state import State, check_identifier, stop_servers
-from tests.local_cloud.elasticache.wire import ServiceError
-from tests.local_cloud.engines import Engine, find_server, join_cluster, slot_ranges
+from tests.local_cloud.engines import Engine, find_server, slot_ranges
+from tests.local_cloud.managed.errors import ServiceError
+from tests.local_cloud.managed.servers import start_engines
 
 MOST_SHARDS = 8
 _REDIS_ENGINES = ("redis", "valkey")
@@ -49,6 +50,7 @@ class InstanceOperations:
                 cluster_mode=layout.cluster_mode,
                 automatic_failover=failover,
                 description=parameters["ReplicationGroupDescription"],
+                data_tiering=_data_tiering(parameters),
                 parameter_group=_parameter_group(parameters, engine, version, layout.cluster_mode),
             )
             group = replace(draft, shards=_start_shards(group_id, layout))
@@ -76,7 +78,7 @@ class InstanceOperations:
             group = self._get_available_group(parameters["ReplicationGroupId"])
             self._remove_automatic_snapshots(group, "InvalidReplicationGroupState")
             del state.groups[group.instance_id]
-            state.tags.pop(group.arn, None)
+            state.tags.forget(group.arn)
             answer = describe_group(group, "deleting", state.region)
         stop_servers(group)
         return {"ReplicationGroup": answer}
@@ -119,7 +121,7 @@ class InstanceOperations:
                 )
             self._remove_automatic_snapshots(cluster, "InvalidCacheClusterState")
             del state.clusters[cluster.instance_id]
-            state.tags.pop(cluster.arn, None)
+            state.tags.forget(cluster.arn)
             answer = self._describe_node(cluster, cluster.instance_id, with_nodes=False)
         stop_servers(cluster)
         return {"CacheCluster": answer | {"CacheClusterStatus": "deleting"}}
@@ -193,21 +195,12 @@ class InstanceOperations:
             snapshot_window=_window(parameters, "05:00-06:00"),
             security_group_ids=tuple(parameters.get("SecurityGroupIds", ())),
         )
-        self._state.set_tags(instance.arn, parameters.get("Tags", ()))
+        self._state.tags.add(instance.arn, parameters.get("Tags", ()))
         return instance
 
 
 def _start_shards(group_id: str, layout: _Layout) -> tuple[Shard, ...]:
-    engines = [Engine(cluster_mode=layout.cluster_mode) for _ in range(layout.shard_count)]
-    try:
-        for engine in engines:
-            engine.start()
-        if layout.cluster_mode:
-            join_cluster(engines)
-    except BaseException:
-        for engine in engines:
-            engine.stop()
-        raise
+    engines = start_engines(layout.shard_count, cluster_mode=layout.cluster_mode)
     return tuple(_shard(group_id, number, layout, engine) for number, engine in enumerate(engines))
 
 
@@ -288,6 +281,16 @@ def _node_type(parameters: Parameters) -> str:
     if not re.fullmatch(r"cache\.[a-z0-9]+\.[a-z0-9]+", node_type):
         raise ServiceError("InvalidParameterValue", f"Invalid cache node type {node_type!r}.")
     return str(node_type)
+
+
+def _data_tiering(parameters: Parameters) -> bool:
+    # "Data tiering": it comes with the r6gd node family, and only with it.
+    tiered = bool(parameters.get("DataTieringEnabled", False))
+    if tiered != parameters.get("CacheNodeType", "").startswith("cache.r6gd."):
+        raise ServiceError(
+            "InvalidParameterCombination", "Data tiering must be enabled for nodes of the r6gd family, and only there."
+        )
+    return tiered
 
 
 def _retention(parameters: Parameters, default: int) -> int:

@@ -47,6 +47,7 @@ class Instance:
     retention_days: int
     snapshot_window: str
     security_group_ids: tuple[str, ...]
+    data_tiering: bool = False
 
     @property
     def node_ids(self) -> tuple[str, ...]:
@@ -95,6 +96,7 @@ class Snapshot:
     retention_days: int
     requested_at: datetime
     nodes: tuple[NodeSnapshot, ...]
+    kms_key_id: str = ""
 
 
 def describe_group(instance: Instance, status: str, region: str) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def describe_group(instance: Instance, status: str, region: str) -> dict[str, An
         "StorageEncryptionType": "none",
         "ARN": instance.arn,
         "ReplicationGroupCreateTime": instance.created_at,
-        "DataTiering": "disabled",
+        "DataTiering": _data_tiering(instance),
         "AutoMinorVersionUpgrade": True,
         "NetworkType": "ipv4",
         "IpDiscovery": "ipv4",
@@ -228,7 +230,8 @@ def describe_snapshot(snapshot: Snapshot, region: str, *, with_configuration: bo
         "SnapshotWindow": instance.snapshot_window,
         "NodeSnapshots": list(_describe_node_snapshots(snapshot, region, with_configuration)),
         "ARN": snapshot.arn,
-        "DataTiering": "disabled",
+        "KmsKeyId": snapshot.kms_key_id or None,
+        "DataTiering": _data_tiering(instance),
     }
     if instance.cluster_mode:
         return described | {
@@ -264,6 +267,10 @@ def _describe_node_snapshots(snapshot: Snapshot, region: str, with_configuration
                     "ReplicaAvailabilityZones": [region + ZONE_SUFFIX] * node.replica_count,
                 }
         yield described
+
+
+def _data_tiering(instance: Instance) -> str:
+    return "enabled" if instance.data_tiering else "disabled"
 
 
 def _failover(instance: Instance) -> str:

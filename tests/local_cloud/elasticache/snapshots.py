@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from tests.local_cloud.elasticache.records import Instance, NodeSnapshot, Shard, Snapshot, describe_snapshot
 from tests.local_cloud.elasticache.state import State, check_identifier
-from tests.local_cloud.elasticache.wire import ServiceError
+from tests.local_cloud.managed.errors import ServiceError
+from tests.local_cloud.managed.making import Making
+from tests.local_cloud.managed.quota import DailyQuota
 
-CREATING_S = 0.2
 MANUAL_PER_DAY = 20
 _SOURCES = {"system": "automated", "user": "manual"}
 Parameters = Mapping[str, Any]
@@ -24,7 +25,8 @@ class SnapshotOperations:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._file_count = 0
+        self._quota = DailyQuota(MANUAL_PER_DAY)
+        self.making = Making(state)
 
     def create_snapshot(self, parameters: Parameters) -> dict[str, Any]:
         """Answer a snapshot that is `creating`; it becomes `available` when every shard has saved."""
@@ -36,9 +38,20 @@ class SnapshotOperations:
             if (status := state.status_of(instance)) != "available":
                 code = "InvalidReplicationGroupState" if instance.cluster_mode else "InvalidCacheClusterState"
                 raise ServiceError(code, f"{owner_id} is {status}, not available.")
-            self._check_quota(instance)
+            present = [
+                (each.name, each.requested_at)
+                for each in state.snapshots.values()
+                if (each.instance.arn, each.owner_id, each.source) == (instance.arn, owner_id, "manual")
+            ]
+            if self._quota.is_used_up(f"{instance.arn}/{owner_id}", present, state.clock()):
+                raise ServiceError(
+                    "SnapshotQuotaExceededFault",
+                    f"{owner_id} has {self._quota.most} manual snapshots of the last 24 hours already.",
+                )
             snapshot = self._draft(name, "manual", instance, owner_id, state.clock())
-            state.set_tags(snapshot.arn, parameters.get("Tags", ()))
+            self._quota.note(f"{instance.arn}/{owner_id}", name, snapshot.requested_at)
+            snapshot = replace(snapshot, kms_key_id=parameters.get("KmsKeyId", ""))
+            state.tags.add(snapshot.arn, parameters.get("Tags", ()))
             state.snapshots[name] = snapshot
         state.run_in_background(lambda: self._finish(snapshot), f"snapshot {name}")
         return {"Snapshot": describe_snapshot(snapshot, state.region, with_configuration=True)}
@@ -96,13 +109,21 @@ class SnapshotOperations:
                 raise ServiceError(
                     "InvalidSnapshotState", f"Snapshot {snapshot.name} is {snapshot.status}: it is busy."
                 )
-            del state.snapshots[snapshot.name]
-            state.tags.pop(snapshot.arn, None)
+            self._remove(snapshot)
+        gone = replace(snapshot, status="deleting")
+        return {"Snapshot": describe_snapshot(gone, state.region, with_configuration=True)}
+
+    def expire(self, name: str) -> None:
+        """Remove a snapshot as its retention does, whatever it is busy with."""
+        with self._state.lock:
+            self._remove(self._state.get_snapshot(name))
+
+    def _remove(self, snapshot: Snapshot) -> None:
+        del self._state.snapshots[snapshot.name]
+        self._state.tags.forget(snapshot.arn)
         for node in snapshot.nodes:
             if node.rdb is not None:
                 node.rdb.unlink(missing_ok=True)
-        gone = replace(snapshot, status="deleting")
-        return {"Snapshot": describe_snapshot(gone, state.region, with_configuration=True)}
 
     def copy_within_service(self, parameters: Parameters) -> dict[str, Any]:
         """Make a second snapshot with the same data; its source is `manual`."""
@@ -123,11 +144,11 @@ class SnapshotOperations:
                 nodes=nodes,
                 requested_at=state.clock(),
             )
-            state.set_tags(copied.arn, parameters.get("Tags", ()))
+            state.tags.add(copied.arn, parameters.get("Tags", ()))
             state.snapshots[name] = copied
 
         def finish() -> None:
-            if not state.closing.wait(CREATING_S):
+            if self.making.wait():
                 self._replace(replace(copied, status="available"))
 
         state.run_in_background(finish, f"copy {name}")
@@ -181,19 +202,6 @@ class SnapshotOperations:
         if name in self._state.snapshots:
             raise ServiceError("SnapshotAlreadyExistsFault", f"Snapshot {name} already exists.")
 
-    def _check_quota(self, instance: Instance) -> None:
-        since = self._state.clock() - timedelta(hours=24)
-        recent = [
-            each
-            for each in self._state.snapshots.values()
-            if each.instance.arn == instance.arn and each.source == "manual" and each.requested_at > since
-        ]
-        if len(recent) >= MANUAL_PER_DAY:
-            raise ServiceError(
-                "SnapshotQuotaExceededFault",
-                f"{instance.instance_id} has {len(recent)} manual snapshots of the last 24 hours already.",
-            )
-
     def _draft(
         self,
         name: str,
@@ -242,7 +250,11 @@ class SnapshotOperations:
         return name
 
     def _finish(self, snapshot: Snapshot) -> None:
-        if not self._state.closing.wait(CREATING_S):
+        if not self.making.wait():
+            return
+        if self.making.fails():
+            self._replace(replace(snapshot, status="failed"))
+        else:
             self._save(snapshot, None)
 
     def _save(self, snapshot: Snapshot, taken_at: datetime | None) -> None:
@@ -259,21 +271,17 @@ class SnapshotOperations:
 
     def _save_shard(self, node: NodeSnapshot, shard: Shard, at: datetime) -> NodeSnapshot:
         used_megabytes = max(1, round(shard.engine.used_memory_bytes() / 1024**2))
-        rdb = shard.engine.bgsave(self._new_file())
+        rdb = shard.engine.bgsave(self._state.new_file())
         # The service states whole seconds.
         return replace(node, taken_at=at.replace(microsecond=0), cache_size=f"{used_megabytes} MB", rdb=rdb)
 
     def _replace(self, snapshot: Snapshot) -> None:
         with self._state.lock:
-            self._state.snapshots[snapshot.name] = snapshot
+            if snapshot.name in self._state.snapshots:
+                self._state.snapshots[snapshot.name] = snapshot
 
     def _link(self, rdb: Path | None) -> Path | None:
         if rdb is None:
             return None
-        os.link(rdb, target := self._new_file())
+        os.link(rdb, target := self._state.new_file())
         return target
-
-    def _new_file(self) -> Path:
-        with self._state.lock:
-            self._file_count += 1
-            return self._state.directory / f"{self._file_count:06d}.rdb"

@@ -3,47 +3,51 @@
 from __future__ import annotations
 
 import base64
-import logging
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from tests.local_cloud.elasticache.events import EventLog
 from tests.local_cloud.elasticache.records import Instance, Shard, Snapshot
-from tests.local_cloud.elasticache.wire import ServiceError
-from tests.local_cloud.leftovers import make_directory, remove_directory
+from tests.local_cloud.elasticache.serverless_records import ServerlessCache, ServerlessSnapshot
+from tests.local_cloud.managed.background import Background
+from tests.local_cloud.managed.errors import ServiceError
+from tests.local_cloud.managed.servers import stop_engines
+from tests.local_cloud.managed.tags import Tags
 
 Clock = Callable[[], datetime]
-log = logging.getLogger(__name__)
 
 _ARN_ERRORS = {
     "replicationgroup": "ReplicationGroupNotFoundFault",
     "cluster": "CacheClusterNotFound",
     "snapshot": "SnapshotNotFoundFault",
+    "serverlesscache": "ServerlessCacheNotFoundFault",
+    "serverlesscachesnapshot": "ServerlessCacheSnapshotNotFoundFault",
 }
 
 
-class State:
+class State(Background):
     """Everything the stand-in remembers. Hold `lock` while reading two things or writing one."""
 
     def __init__(self, region: str, account: str, clock: Clock) -> None:
+        super().__init__("snapshots")
         self.region = region
         self.account = account
         self.clock = clock
-        self.lock = threading.RLock()
         self.groups: dict[str, Instance] = {}
         self.clusters: dict[str, Instance] = {}
         self.snapshots: dict[str, Snapshot] = {}
-        self.tags: dict[str, dict[str, str]] = {}
+        self.caches: dict[str, ServerlessCache] = {}
+        self.serverless_snapshots: dict[str, ServerlessSnapshot] = {}
+        self.tags = Tags(invalid="InvalidParameterValue")
+        self.events = EventLog(clock)
         self.forced_statuses: dict[str, str] = {}
-        self.problems: list[str] = []
-        self.closing = threading.Event()
-        self.directory = make_directory("snapshots")
-        self._threads: list[threading.Thread] = []
+        self.disabled_keys: set[str] = set()
+        self.names_snapshots_by_arn = False
 
     def arn(self, kind: str, name: str) -> str:
-        """Return the ARN of a replicationgroup, cluster or snapshot."""
+        """Return the ARN of a replicationgroup, cluster, snapshot, serverlesscache or serverlesscachesnapshot."""
         return f"arn:aws:elasticache:{self.region}:{self.account}:{kind}:{name}"
 
     def instances(self) -> list[Instance]:
@@ -83,16 +87,6 @@ class State:
         )
         return "snapshotting" if making else "available"
 
-    def set_tags(self, arn: str, tags: Sequence[Mapping[str, str]]) -> None:
-        """Add tags to a resource. Raises TagQuotaPerResourceExceeded beyond 50, InvalidParameterValue."""
-        for tag in tags:
-            if not re.fullmatch(r".{1,128}", tag.get("Key", "")) or len(tag.get("Value", "")) > 256:
-                raise ServiceError("InvalidParameterValue", f"The tag {tag!r} has a bad key or value.")
-        merged = self.tags.get(arn, {}) | {tag["Key"]: tag.get("Value", "") for tag in tags}
-        if len(merged) > 50:
-            raise ServiceError("TagQuotaPerResourceExceeded", "A resource has at most 50 tags.")
-        self.tags[arn] = merged
-
     def check_arn(self, arn: str) -> None:
         """Raise InvalidARN or the not-found error of its kind unless the ARN names something that exists."""
         kind, _, name = arn.removeprefix(self.arn("", "")[:-1]).partition(":")
@@ -102,6 +96,8 @@ class State:
             "replicationgroup": set(self.groups),
             "cluster": {node_id for instance in self.instances() for node_id in instance.node_ids},
             "snapshot": set(self.snapshots),
+            "serverlesscache": set(self.caches),
+            "serverlesscachesnapshot": set(self.serverless_snapshots),
         }
         if name not in known[kind]:
             raise ServiceError(_ARN_ERRORS[kind], f"{kind} {name} not found.")
@@ -120,39 +116,27 @@ class State:
         more = len(rest) > size
         return page, base64.urlsafe_b64encode(page[-1].encode()).decode() if more else None
 
-    def run_in_background(self, work: Callable[[], None], what: str) -> None:
-        """Run work in a thread that close() waits for; a failure is logged and kept in `problems`."""
-
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:
-                self.problems.append(f"{what}: {error}")
-                log.exception("%s failed", what)
-
-        thread = threading.Thread(target=run, name=what, daemon=True)
-        with self.lock:
-            self._threads = [known for known in self._threads if known.is_alive()] + [thread]
-        thread.start()
+    def note(self, snapshot: ServerlessSnapshot, message: str) -> None:
+        """Keep an event of a serverless cache's snapshot."""
+        source_id = snapshot.arn if self.names_snapshots_by_arn else snapshot.name
+        self.events.note("serverless-cache-snapshot", source_id, message)
 
     def close(self) -> None:
         """End all background work, stop every server and remove every file; repeating it is harmless."""
-        self.closing.set()
-        for thread in self._threads:
-            thread.join(timeout=60)
+        self.end()
         with self.lock:
             for instance in self.instances():
                 stop_servers(instance)
-            self.groups.clear()
-            self.clusters.clear()
-            self.snapshots.clear()
-        remove_directory(self.directory)
+            for cache in self.caches.values():
+                stop_engines(cache.engines)
+            for known in (self.groups, self.clusters, self.snapshots, self.caches, self.serverless_snapshots):
+                known.clear()
+        self.remove_files()
 
 
 def stop_servers(instance: Instance) -> None:
     """Stop the Redis servers of an instance."""
-    for shard in instance.shards:
-        shard.engine.stop()
+    stop_engines(shard.engine for shard in instance.shards)
 
 
 def check_identifier(value: str, parameter: str, longest: int) -> str:

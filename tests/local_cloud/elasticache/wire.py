@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,24 +16,9 @@ from xml.etree import ElementTree as ET
 import botocore.session
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
+from tests.local_cloud.managed.errors import Call, ServiceError
+
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-class ServiceError(Exception):
-    """An error as the service answers it: a wire code and a sentence."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True)
-class Call:
-    """One parsed request: the operation's name and its parameters, with the types that the model states."""
-
-    operation: str
-    parameters: Mapping[str, Any]
 
 
 class QueryService:
@@ -169,12 +153,22 @@ def _read_scalar(shape: Shape, text: str, path: str) -> Any:
         if not re.fullmatch(r"-?[0-9]{1,18}", text):
             raise ServiceError("InvalidParameterValue", f"{path} must be a whole number, not {text!r}.")
         return int(text)
+    if shape.type_name == "timestamp":
+        return _read_time(text, path)
     if shape.type_name != "string":
         raise ServiceError("InvalidParameterValue", f"{path}: a {shape.type_name} is not understood here.")
     allowed = shape.metadata.get("enum")
     if allowed and text not in allowed:
         raise ServiceError("InvalidParameterValue", f"{path} must be one of {', '.join(allowed)}.")
     return text
+
+
+def _read_time(text: str, path: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ServiceError("InvalidParameterValue", f"{path} must be a time in ISO 8601, not {text!r}.") from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _write_value(shape: Shape, value: Any, element: ET.Element) -> None:
