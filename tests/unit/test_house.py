@@ -23,6 +23,7 @@ ARROWS = {
     "aws": {"aws", "ports", "domain", "rdb"},
     "entry": {"entry", "flows", "ports", "domain"},
     "entry.wiring": {"entry", "flows", "ports", "domain", "sources", "vaults", "aws"},
+    "entry.source_wiring": {"entry", "ports", "domain", "sources", "aws"},
     # Somebody else's tool, with which a copy is checked where rdbkeeper does not run.
     "verify": {"verify", "flows.copies.check", "flows.runs.pace", "ports", "domain", "rdb", "vaults"},
     "functions": {"entry", "flows", "__init__"},

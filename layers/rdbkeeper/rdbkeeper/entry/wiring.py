@@ -23,6 +23,7 @@ from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.domain.vault import DEFAULT_VAULT, Capabilities, StoreSum, VaultBinding
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
+from rdbkeeper.entry.source_wiring import make_live_source, make_source
 from rdbkeeper.flows.runs.context import RunContext
 from rdbkeeper.ports import (
     Clock,
@@ -155,33 +156,16 @@ class AwsAdapters:
         self._client = client
         self.vaults = vault_table(settings, client)
         self._made: dict[str, Vault] = {}
-        self._tencent: dict[SourceAccess, Source] = {}
+        self._sources: dict[tuple[str, SourceAccess], Source] = {}
 
     def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
-        if provider == "tencentdb":
-            return self._tencent_source(access)
-        from rdbkeeper.sources.elasticache import PROVIDER, ElastiCacheSource
+        # Kept, since one of TencentDB keeps the links that it was given, and its connections.
+        if (provider, access) not in self._sources:
+            self._sources[provider, access] = make_source(provider, access, self._settings, self._client)
+        return self._sources[provider, access]
 
-        if provider != PROVIDER:
-            raise ValueError(f"no source for the provider {provider}")
-        return ElastiCacheSource(self._client("elasticache"), lambda: self._client("s3"), self._settings.staging_bucket)
-
-    def _tencent_source(self, access: SourceAccess) -> Source:
-        """One source for a region and a key: it keeps the links that it was given, and its connections."""
-        from rdbkeeper.aws.secrets import read_api_key
-        from rdbkeeper.sources.tencentdb.hosts import DEFAULT_FILE_HOSTS
-        from rdbkeeper.sources.tencentdb.source import TencentDbSource
-
-        if access not in self._tencent:
-            self._tencent[access] = TencentDbSource(
-                lambda: read_api_key(self._client("secretsmanager"), access.secret),
-                access.region,
-                SystemClock(),
-                endpoint=self._settings.tencent_endpoint,
-                file_hosts=self._settings.tencent_file_hosts or DEFAULT_FILE_HOSTS,
-                allows_private=self._settings.allows_private_endpoints,
-            )
-        return self._tencent[access]
+    def live_source(self, access: SourceAccess) -> LiveSource:
+        return make_live_source(access, self._client)
 
     def vault(self, name: str) -> Vault:
         if name not in self._made:
@@ -211,15 +195,6 @@ class AwsAdapters:
         from rdbkeeper.vaults.probe import probe
 
         return probe(self._probing, binding, datetime.now(UTC), closely=closely)
-
-    def live_source(self, access: SourceAccess) -> LiveSource:
-        from rdbkeeper.aws.secrets import Login, read_login
-        from rdbkeeper.sources.redis.source import RedisSource
-
-        def login() -> Login:
-            return read_login(self._client("secretsmanager"), access.secret) if access.secret else Login()
-
-        return RedisSource(access, login, SystemClock())
 
     @cached_property
     def hooks(self) -> Hooks:

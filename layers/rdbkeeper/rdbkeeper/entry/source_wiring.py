@@ -1,0 +1,71 @@
+"""Builds sources; beside `wiring` the only module that knows them. Each is loaded when a rule of it needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rdbkeeper.aws.clock import SystemClock
+from rdbkeeper.domain.source import SourceAccess
+from rdbkeeper.entry.settings import StoreSettings
+from rdbkeeper.ports import LiveSource, Source
+
+Client = Callable[[str], Any]
+Make = Callable[[SourceAccess, StoreSettings, Client], Source]
+
+
+def make_source(provider: str, access: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+    """The source for a provider that lists backups; `client` gives AWS's clients by their services' names."""
+    return _MAKERS[provider](access, settings, client)
+
+
+def make_live_source(access: SourceAccess, client: Client) -> LiveSource:
+    """The source for a server that is reached directly."""
+    from rdbkeeper.aws.secrets import Login, read_login
+    from rdbkeeper.sources.redis.source import RedisSource
+
+    def login() -> Login:
+        return read_login(client("secretsmanager"), access.secret) if access.secret else Login()
+
+    return RedisSource(access, login, SystemClock())
+
+
+def _make_elasticache(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+    from rdbkeeper.sources.elasticache import ElastiCacheSource
+
+    return ElastiCacheSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket)
+
+
+def _make_serverless(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+    from rdbkeeper.sources.serverless import ServerlessSource
+
+    return ServerlessSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket)
+
+
+def _make_memorydb(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+    from rdbkeeper.sources.memorydb import MemoryDbSource
+
+    return MemoryDbSource(client("memorydb"), lambda: client("s3"), settings.staging_bucket)
+
+
+def _make_tencentdb(access: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+    from rdbkeeper.aws.secrets import read_api_key
+    from rdbkeeper.sources.tencentdb.hosts import DEFAULT_FILE_HOSTS
+    from rdbkeeper.sources.tencentdb.source import TencentDbSource
+
+    return TencentDbSource(
+        lambda: read_api_key(client("secretsmanager"), access.secret),
+        access.region,
+        SystemClock(),
+        endpoint=settings.tencent_endpoint,
+        file_hosts=settings.tencent_file_hosts or DEFAULT_FILE_HOSTS,
+        allows_private=settings.allows_private_endpoints,
+    )
+
+
+_MAKERS: Mapping[str, Make] = {
+    "elasticache": _make_elasticache,
+    "elasticache-serverless": _make_serverless,
+    "memorydb": _make_memorydb,
+    "tencentdb": _make_tencentdb,
+}
