@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard, StagedFile
-from rdbkeeper.domain.errors import BackupGone, RdbkeeperError, StagedFileChanged
+from rdbkeeper.domain.errors import (
+    BackupBusy,
+    BackupGone,
+    BackupQuotaUsed,
+    NotExportable,
+    RdbkeeperError,
+    SourceRefused,
+    StagedFileChanged,
+)
 from rdbkeeper.ports import Clock
 from tests.fakes.clock import FakeClock
+from tests.fakes.rdb_files import rdb_file
 
 
 class BytesStream:
@@ -32,7 +41,12 @@ class BytesStream:
 
 @dataclass
 class MemorySource:
-    """An export takes `looks_until_ready` looks, of one backup `slow`; `cut_at` cuts a shard's stream there."""
+    """An export takes `looks_until_ready` looks, of one backup `slow`; `cut_at` cuts a shard's stream there.
+
+    A backup on demand takes `looks_until_made` looks and holds the instance's `data`; the next one fails, or is never
+    made, where `fails_to_make_next` or `never_makes_next` says so. `requests` are those that were asked for, by
+    instance; they count for the day's quota even when they are gone.
+    """
 
     looks_until_ready: int = 1
     stuck: set[str] = field(default_factory=set)
@@ -46,6 +60,16 @@ class MemorySource:
     staged: dict[str, bytes] = field(default_factory=dict)
     staged_at: dict[str, datetime] = field(default_factory=dict)
     clock: Clock = field(default_factory=FakeClock)
+    looks_until_made: int = 2
+    never_makes_next: bool = False
+    fails_to_make_next: bool = False
+    data: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    requests: list[tuple[str, str, datetime]] = field(default_factory=list)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    backups_a_day: int | None = 20
+    _looks: dict[str, int] = field(default_factory=dict)
+    _never_made: set[str] = field(default_factory=set)
+    _not_made: set[str] = field(default_factory=set)
 
     # What a test sets up
 
@@ -82,7 +106,9 @@ class MemorySource:
         self._files[backup_id] = files
         return backup
 
-    def remove_backup(self, instance: str, backup_id: str) -> None:
+    def lose_backup(self, instance: str, backup_id: str) -> None:
+        """What the provider's retention does, or a person."""
+        self.tags.pop(backup_id, None)
         self._backups[instance] = [b for b in self._backups[instance] if b.backup_id != backup_id]
 
     # The port
@@ -102,8 +128,13 @@ class MemorySource:
     def request_export(self, backup: Backup, attempt: str) -> None:
         if backup.backup_id in self.failing:
             raise self.failing[backup.backup_id]
-        if backup not in self._backups.get(backup.instance, ()):
+        found = self._find_by_id(backup)
+        if found is None:
             raise BackupGone(f"Exporting the backup {backup.backup_id} failed: it is gone.")
+        if backup.state is not BackupState.COMPLETE:
+            raise BackupBusy(f"Exporting the backup {backup.backup_id} failed: it is {backup.state.value}.")
+        if backup.engine.data_tiering == "enabled":
+            raise NotExportable(f"Exporting the backup {backup.backup_id} failed: its instance has data tiering.")
         self.exports.setdefault(self._target(backup, attempt), 0)
 
     def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
@@ -139,6 +170,76 @@ class MemorySource:
         gone = [self.staged.pop(f"{target}-{shard.name}.rdb", None) for shard in backup.shards]
         if any(data is not None for data in gone):
             del self.exports[target]  # nothing remembers it, so the same wish is a new one
+
+    def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
+        what = f"Making the backup {name} of {instance.name}"
+        if name in self.failing:
+            raise self.failing[name]
+        known = self._instances.get(instance.name)
+        if known is None:
+            raise SourceRefused(f"{what} failed: there is no such instance.")
+        if any(backup.backup_id == name for listed in self._backups.values() for backup in listed):
+            if self.tags.get(name) != dict(tags):
+                raise SourceRefused(f"{what} failed: there is one of that name, and it is not ours.")
+            return
+        if not known.available:
+            raise BackupBusy(f"{what} failed: the instance is {known.status}.")
+        now = self.clock.now()
+        made = {asked: at for of, asked, at in self.requests if of == instance.name}
+        by_hand = {one.backup_id: one.taken_at for one in self._backups[instance.name] if not one.automatic}
+        of_today = [at for at in (by_hand | made).values() if at is not None and at > now - timedelta(hours=24)]
+        if self.backups_a_day is not None and len(of_today) >= self.backups_a_day:
+            raise BackupQuotaUsed(f"{what} failed: there have been {len(of_today)} within 24 hours.")
+        self.requests.append((instance.name, name, now))
+        for is_so, names in ((self.fails_to_make_next, self._not_made), (self.never_makes_next, self._never_made)):
+            if is_so:
+                names.add(name)
+        self.fails_to_make_next = self.never_makes_next = False
+        self.tags[name] = dict(tags)
+        files = self.data.get(instance.name) or {"0001": rdb_file(300)}
+        making = self.add_backup(instance.name, name, now, files, BackupState.IN_PROGRESS, automatic=False)
+        # What a provider says of a backup that it is still making is not yet when it was taken, and of which shards.
+        self._replace(making, replace(making, taken_at=None, shards=()))
+
+    def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:
+        found = self._find(instance, name)
+        if found is None or found.state is not BackupState.IN_PROGRESS or name not in self.tags:
+            return found
+        self._looks[name] = self._looks.get(name, 0) + 1
+        if name in self._never_made or self._looks[name] < self.looks_until_made:
+            return found
+        if name in self._not_made:
+            return self._replace(found, replace(found, state=BackupState.FAILED))
+        asked_at = next(at for of, asked, at in reversed(self.requests) if (of, asked) == (instance.name, name))
+        shards = tuple(Shard(file, "0-16383") for file in self._files[name])
+        made = replace(found, state=BackupState.COMPLETE, taken_at=asked_at.replace(microsecond=0), shards=shards)
+        return self._replace(found, made)
+
+    def remove_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> bool:
+        found = self._find(instance, name)
+        if found is None:
+            return True
+        if found.automatic or not name.startswith("rdbkeeper-") or not tags:
+            return False
+        if not dict(tags).items() <= self.tags.get(name, {}).items():
+            return False
+        if found.state is BackupState.IN_PROGRESS:
+            raise BackupBusy(f"Removing the backup {name} failed: it is {found.state.value}.")
+        self.lose_backup(instance.name, name)
+        return True
+
+    def _find_by_id(self, backup: Backup) -> Backup | None:
+        """The backup as it is listed; a run may know more of it."""
+        listed = self._backups.get(backup.instance, ())
+        identity = (backup.backup_id, backup.taken_at)
+        return next((one for one in listed if (one.backup_id, one.taken_at) == identity), None)
+
+    def _find(self, instance: Instance, name: str) -> Backup | None:
+        return next((one for one in self._backups.get(instance.name, ()) if one.backup_id == name), None)
+
+    def _replace(self, old: Backup, new: Backup) -> Backup:
+        self._backups[old.instance] = [new if one is old else one for one in self._backups[old.instance]]
+        return new
 
     def discard_leftovers(
         self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime

@@ -113,19 +113,32 @@ _cycles = st.sampled_from(
         {"kind": "manual"},
     ]
 )
-_sources = _pairs({"provider": st.just("elasticache"), "instance": st.sampled_from(INSTANCES)})
+_reached = st.sampled_from(
+    [
+        {"provider": "elasticache"},
+        {"provider": "elasticache-serverless"},
+        {"provider": "memorydb"},
+        {"provider": "tencentdb", "region": "ap-guangzhou", "secret": "rdbkeeper/tencent"},
+        {"provider": "redis", "address": "queue:6379", "tls": False, "way": "logical", "keys_per_second": 500},
+    ]
+)
+_sources = st.tuples(_reached, st.sampled_from(INSTANCES)).map(lambda pair: {**pair[0], "instance": pair[1]})
+_backups_first = st.sampled_from(
+    [False, True, {}, {"freeze": "stop", "thaw": "go-on:live", "longest_freeze_s": 60, "demands_application": True}]
+)
 _places = {
     "vault": st.sampled_from(["default", "offsite", "unheard-of"]),
     "prefix": st.sampled_from(["", "redis/", "redis/orders/", "new/", "old/"]),
     "role": st.sampled_from(["", ARCHIVIST, "not-allowed"]),
     "bandwidth_mbps": st.sampled_from([0, 1, 400, 100_000]),
+    "backup_first": _backups_first,
 }
 _rules = _pairs({"name": _names, "source": _sources, "cycle": _cycles}, optional=_places)
 _edits = _pairs({}, optional={"source": _sources, "cycle": _cycles, **_places})
 _shared = _pairs(
     {
         "name": st.sampled_from(["{instance}-x", "{instance}", "x-{instance}-and-a-long-name"]),
-        "source": st.just({"provider": "elasticache"}),
+        "source": _reached,
         "cycle": _cycles,
     },
     optional=_places,
@@ -155,10 +168,11 @@ _fields: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "pause": _pairs({"name": _names}),
     "resume": _pairs({"name": _names}, optional={"run": st.sampled_from(["now", "next"]), **_ids}),
     "run": _pairs({"name": _names}, optional=_ids),
+    "backup_now": _pairs({"name": _names}, optional=_ids),
     "delete": _pairs({"name": _names}),
     "preview": _pairs({"name": _names}) | _pairs({"rule": _rules}),
     "history": _pairs({"name": _names}, optional={"before": st.just("2026-11-21T03:00:00+00:00#x"), **_limits}),
-    "instances": _pairs({}, optional={"provider": st.just("elasticache")}),
+    "instances": st.just({}) | _reached.map(dict),
     "copies": _pairs(
         {}, optional={"state": st.sampled_from(["verified", "held", "locked"]), "rule": _names, **_limits}
     ),
@@ -178,7 +192,7 @@ _fields: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     ),
     "unbind_vault": _pairs({"name": _vaults}),
     "probe_vault": _pairs({"name": _vaults}),
-    "backups": _pairs({"instance": st.sampled_from(INSTANCES)}, optional={"provider": st.just("elasticache")}),
+    "backups": _pairs({"instance": st.sampled_from(INSTANCES)}) | _sources,
 }
 _good = st.sampled_from(ACTIONS).flatmap(
     lambda action: _fields[action].map(lambda fields: {"action": action, **copy.deepcopy(fields)})

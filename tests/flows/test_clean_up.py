@@ -219,7 +219,7 @@ def test_copies_whose_manifests_were_taken_away_stay(world: World) -> None:
         world.add_backup(f"b{night}", night)
     world.run()
     for night in range(6):
-        world.source.remove_backup("orders", f"b{night}")
+        world.source.lose_backup("orders", f"b{night}")
     for manifest in world.manifests():
         del world.vault.objects[manifest]
     world.clock.advance(7 * DAY)
@@ -282,7 +282,7 @@ def test_a_persons_removal_that_was_cut_off_is_finished(world: World) -> None:
     with pytest.raises(VaultDenied):
         remove_copy(world.vault, PATH, entry, reason="", by="me", clock=world.clock, journal=world.journal)
     world.vault.remove_object = remove
-    world.source.remove_backup("orders", "b0")
+    world.source.lose_backup("orders", "b0")
     world.run()
     assert not world.vault.objects
 
@@ -319,7 +319,7 @@ def test_what_a_cut_off_run_staged_is_found_by_its_name(world: World) -> None:
     assert world.source.exports
     world.source.staged.update({f"{next(iter(world.source.exports))}-0001.rdb": b"staged"})
     world.source.staged_at[next(iter(world.source.staged))] = world.clock.now()
-    world.source.remove_backup("orders", "b0")
+    world.source.lose_backup("orders", "b0")
     world.tables.leases.clear()
     world.clock.advance(2 * DAY)
     world.run()

@@ -228,7 +228,7 @@ def test_where_no_copy_is_verified_the_newest_of_all_tells_whether_others_may_go
         world.add_backup(f"b{night}", night, {"0001": rdb_file(200, seed=night, checksum=False)})
     world.run()
     for night in range(5):
-        world.source.remove_backup("orders", f"b{night}")
+        world.source.lose_backup("orders", f"b{night}")
     world.edit(retention=Retention(keep_last=2))
     world.clock.advance(late_by_days * 86400)
     world.run()
@@ -271,7 +271,7 @@ def test_an_unchecked_copy_whose_backup_would_be_copied_again_stays_until_that_h
     parts_put = world.vault.parts_put
     world.run()
     assert world.vault.parts_put == parts_put
-    world.source.remove_backup("orders", "bare")
+    world.source.lose_backup("orders", "bare")
     world.run()
     assert held_ids(world) == ["new", "old"]
 
@@ -346,7 +346,7 @@ def test_an_unchecked_copy_that_is_not_whole_protects_no_other() -> None:
     world.edit(retention=Retention(keep_last=1))
     del world.vault.objects[f"{PATH}20261122T021500Z-b2/0001.rdb"]
     for night in range(3):
-        world.source.remove_backup("orders", f"b{night}")
+        world.source.lose_backup("orders", f"b{night}")
     world.run()
     kept = [entry.copy_id[-2:] for entry in world.vault.catalog(PATH).entries if not entry.is_damaged]
     assert kept == ["b1"]

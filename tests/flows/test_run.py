@@ -93,7 +93,7 @@ def test_the_oldest_backup_is_copied_first(world: World) -> None:
 def test_a_name_that_is_used_again_is_another_backup(world: World) -> None:
     world.add_backup("manual", 0)
     world.run()
-    world.source.remove_backup("orders", "manual")
+    world.source.lose_backup("orders", "manual")
     world.add_backup("manual", 1)
     world.run()
     assert len(world.manifests()) == 2
@@ -353,7 +353,7 @@ def test_a_backup_that_vanishes_before_its_export_fails_alone(world: World) -> N
     ask = world.source.request_export
 
     def vanish_then_ask(backup: Backup, attempt: str) -> None:
-        world.source.remove_backup("orders", "vanishes")
+        world.source.lose_backup("orders", "vanishes")
         ask(backup, attempt)
 
     world.source.request_export = vanish_then_ask
@@ -368,7 +368,7 @@ def test_a_backup_that_vanishes_after_its_export_is_copied_all_the_same(world: W
 
     def ask_then_vanish(backup: Backup, attempt: str) -> None:
         ask(backup, attempt)
-        world.source.remove_backup("orders", "expires")
+        world.source.lose_backup("orders", "expires")
 
     world.source.request_export = ask_then_vanish
     world.run()

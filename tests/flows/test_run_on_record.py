@@ -71,7 +71,7 @@ def test_a_copy_that_somebody_removed_is_not_called_the_newest(world: World) -> 
     world.run()
     for key in [key for key in world.vault.objects if "two" in key]:
         del world.vault.objects[key]
-    world.source.remove_backup("orders", "two")
+    world.source.lose_backup("orders", "two")
     world.run()
     assert world.status().kept.newest_copy == "20261120T021500Z-one"
 

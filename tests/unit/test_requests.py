@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RequestError, UnknownAction
 from rdbkeeper.domain.rule_edit import RuleEdit
+from rdbkeeper.domain.source import PROVIDERS, SourceAccess
 from rdbkeeper.entry.requests import ACTIONS, Command, ReconcileFleet, parse, parse_reconcile
 from rdbkeeper.entry.rule_requests import (
     RULE_READERS,
+    BackUpNow,
     CreateRule,
     DeleteRule,
     GetRule,
@@ -69,6 +72,51 @@ def test_the_create_event_becomes_a_rule() -> None:
     assert command.rule.created_at == datetime(2026, 11, 21, 3, 4, 5, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_there_is_an_event_for_each_provider(provider: str) -> None:
+    name = {"elasticache": "create_rule", "elasticache-serverless": "create_rule_serverless"}.get(
+        provider, f"create_rule_{provider}"
+    )
+    command = parse(event(name), NOW)
+    assert isinstance(command, CreateRule)
+    assert command.rule.provider == provider
+
+
+def test_an_event_shows_how_writes_are_frozen() -> None:
+    command = parse(event("create_rule_memorydb"), NOW)
+    assert isinstance(command, CreateRule)
+    assert command.rule.backup_first == BackupFirst("ledger-writes", "ledger-writes")
+
+
+def test_a_listing_says_how_its_provider_is_reached() -> None:
+    reached = {"provider": "tencentdb", "region": "ap-guangzhou", "secret": "rdbkeeper/tencent"}
+    access = SourceAccess("ap-guangzhou", "rdbkeeper/tencent")
+    assert asked("instances", **reached) == ListInstances("tencentdb", access)
+    assert asked("backups", instance="crs-1", **reached) == ListBackups("tencentdb", "crs-1", access)
+
+
+@pytest.mark.parametrize("action", ["instances", "backups"])
+@pytest.mark.parametrize(
+    "wrong, field",
+    [
+        ({"provider": "redis"}, "provider"),
+        ({"provider": "redis", "address": "queue:6379"}, "provider"),
+        ({"provider": "memcached"}, "provider"),
+        ({"provider": "tencentdb", "secret": "rdbkeeper/tencent"}, "region"),
+        ({"provider": "tencentdb", "region": "ap-guangzhou"}, "secret"),
+        ({"provider": "tencentdb", "region": "ap-guangzhou", "secret": "theirs/tencent"}, "secret"),
+        ({"provider": "elasticache", "region": "us-east-1"}, "region"),
+        ({"provider": "memorydb", "secret": "rdbkeeper/tencent"}, "secret"),
+    ],
+    ids=str,
+)
+def test_a_listing_that_cannot_be_is_refused_by_field(action: str, wrong: dict[str, str], field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        asked(action, **({"instance": "orders"} if action == "backups" else {}), **wrong)
+    assert refused.value.field == field
+    assert "theirs/tencent" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "name, command",
     [
@@ -79,6 +127,7 @@ def test_the_create_event_becomes_a_rule() -> None:
         ("pause_rule", PauseRule("orders-nightly")),
         ("resume_rule", ResumeRule("orders-nightly", run_now=True, request_id="")),
         ("run_rule", RunRule("orders-nightly", "")),
+        ("backup_now", BackUpNow("orders-nightly", "")),
         ("preview_rule", PreviewRule("orders-nightly")),
         ("rule_history", ShowHistory("orders-nightly", "", 10)),
         ("list_instances", ListInstances("elasticache")),

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError, RequestError
 from rdbkeeper.domain.retention import GRACE, KEEP_EVERYTHING, OutgoingRetention, Retention
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
+from rdbkeeper.domain.source import SourceAccess, Way
 from rdbkeeper.entry.requests import parse
 from rdbkeeper.entry.rule_fields import MOST_RULES_AT_ONCE
 from rdbkeeper.entry.rule_requests import CreateManyRules, CreateRule, PreviewWish, UpdateRule
@@ -73,6 +75,7 @@ def test_a_rule_is_what_was_written_and_new() -> None:
         "retention": {},
         "outgoing_retentions": [],
         "audit_every_days": 0,
+        "backup_first": None,
         "state": "creating",
         "revision": 1,
         "created_at": "2026-11-21T03:04:05+00:00",
@@ -85,6 +88,37 @@ def test_vault_prefix_role_and_cap_may_be_left_out() -> None:
     rule = created({name: RULE[name] for name in ("name", "source", "cycle")})
     assert (rule.vault, rule.prefix, rule.role, rule.bandwidth_mbps) == ("default", "", "", 0)
     assert rule.state is RuleState.CREATING
+
+
+def test_a_source_says_how_its_provider_is_reached() -> None:
+    server = {"provider": "redis", "instance": "queue", "address": "[::1]:6379", "tls": False, "way": "full-sync"}
+    rule = created({**RULE, "source": server})
+    assert rule.is_live and rule.access == SourceAccess(address="[::1]:6379", tls=False, way=Way.FULL_SYNC)
+    cloud = {"provider": "tencentdb", "instance": "crs-1", "region": "ap-guangzhou", "secret": "rdbkeeper/tencent"}
+    assert created({**RULE, "source": cloud}).access == SourceAccess("ap-guangzhou", "rdbkeeper/tencent")
+    assert created({**RULE, "source": cloud}).as_record()["source"] == cloud
+
+
+def test_a_rule_may_ask_for_backups_with_hooks_and_without() -> None:
+    assert created({**RULE, "backup_first": True}).backup_first == BackupFirst()
+    assert created({**RULE, "backup_first": False}).backup_first is None
+    hooks = {"freeze": "stop", "thaw": "go-on", "longest_freeze_s": 60, "demands_application": True}
+    assert created({**RULE, "backup_first": hooks}).backup_first == BackupFirst("stop", "go-on", 60, True)
+
+
+def test_a_rule_for_a_server_that_is_reached_directly_has_no_backups_to_ask_for() -> None:
+    server = {"provider": "redis", "instance": "queue", "address": "queue:6379"}
+    with pytest.raises(InvalidRequest) as refused:
+        created({**RULE, "source": server, "backup_first": True})
+    assert refused.value.field == "backup_first"
+
+
+def test_many_rules_share_how_their_provider_is_reached() -> None:
+    source = {"provider": "tencentdb", "region": "ap-guangzhou", "secret": "rdbkeeper/tencent"}
+    ((_, rule), _) = created_many(["crs-1", "crs-2"], {**MANY, "source": source, "backup_first": True})
+    assert isinstance(rule, Rule)
+    assert rule.access == SourceAccess("ap-guangzhou", "rdbkeeper/tencent")
+    assert rule.backup_first == BackupFirst()
 
 
 def test_a_retention_is_read_and_what_it_leaves_out_keeps_nothing() -> None:
@@ -156,7 +190,17 @@ WRONG = [
     ("source.instance", ..., "rule.source.instance"),
     ("source.instance", 3, "rule.source.instance"),
     ("source.instance", "a--b", "source.instance"),
-    ("source.region", "us-east-1", "rule.source.region"),
+    ("source.region", "us-east-1", "source.region"),
+    ("source.region", 7, "rule.source.region"),
+    ("source.zone", "us-east-1a", "rule.source.zone"),
+    ("source.address", "orders.example.com:6379", "source.address"),
+    ("source.tls", False, "source.tls"),
+    ("source.tls", "yes", "rule.source.tls"),
+    ("source.way", "backwards", "source.way"),
+    ("source.way", 1, "rule.source.way"),
+    ("source.keys_per_second", 99, "rule.source.keys_per_second"),
+    ("source.keys_per_second", 1_000_001, "rule.source.keys_per_second"),
+    ("source.keys_per_second", 20_000, "source.keys_per_second"),
     ("cycle", ..., "rule.cycle"),
     ("cycle", "daily", "rule.cycle"),
     ("cycle.kind", ..., "rule.cycle.kind"),
@@ -198,6 +242,22 @@ WRONG = [
     ("retention", {"keep_hourly": 24}, "rule.retention.keep_hourly"),
     ("audit_every_days", 3651, "rule.audit_every_days"),
     ("audit_every_days", "90", "rule.audit_every_days"),
+    ("backup_first", "yes", "rule.backup_first"),
+    ("backup_first", None, "rule.backup_first"),
+    ("backup_first", [], "rule.backup_first"),
+    ("backup_first", {"hook": "stop"}, "rule.backup_first.hook"),
+    ("backup_first", {"freeze": "stop"}, "backup_first.thaw"),
+    ("backup_first", {"thaw": "go-on"}, "backup_first.freeze"),
+    ("backup_first", {"freeze": "a b", "thaw": "go-on"}, "backup_first.freeze"),
+    ("backup_first", {"freeze": "stop", "thaw": ""}, "backup_first.thaw"),
+    ("backup_first", {"freeze": "stop", "thaw": "go-on", "longest_freeze_s": 0}, "rule.backup_first.longest_freeze_s"),
+    (
+        "backup_first",
+        {"freeze": "stop", "thaw": "go-on", "longest_freeze_s": 3601},
+        "rule.backup_first.longest_freeze_s",
+    ),
+    ("backup_first", {"demands_application": True}, "backup_first.demands_application"),
+    ("backup_first", {"demands_application": 1}, "rule.backup_first.demands_application"),
     ("state", "active", "rule.state"),
     ("revision", 3, "rule.revision"),
     ("created_at", "2026-11-21", "rule.created_at"),
@@ -235,6 +295,15 @@ def test_a_preview_reads_the_rule_as_create_does() -> None:
         ({"source": {"instance": "carts"}}, RuleEdit(instance="carts")),
         ({"source": {"provider": "elasticache"}}, RuleEdit(provider="elasticache")),
         ({"source": {}}, RuleEdit()),
+        ({"source": {"region": "ap-guangzhou"}}, RuleEdit(access={"region": "ap-guangzhou"})),
+        ({"source": {"tls": True, "way": "logical"}}, RuleEdit(access={"tls": True, "way": Way.LOGICAL})),
+        ({"backup_first": True}, RuleEdit(backup_first=BackupFirst())),
+        ({"backup_first": False}, RuleEdit(ends_backup_first=True)),
+        ({"backup_first": {}}, RuleEdit(backup_first=BackupFirst())),
+        (
+            {"backup_first": {"freeze": "stop", "thaw": "go-on:live", "longest_freeze_s": 60}},
+            RuleEdit(backup_first=BackupFirst("stop", "go-on:live", 60)),
+        ),
     ],
     ids=str,
 )
@@ -252,7 +321,11 @@ def test_an_edit_says_only_what_it_names(given: dict[str, Any], edit: RuleEdit) 
         ({"bandwidth_mbps": 0.5}, "rule.bandwidth_mbps"),
         ({"source": "orders"}, "rule.source"),
         ({"source": {"instance": None}}, "rule.source.instance"),
-        ({"source": {"region": "x"}}, "rule.source.region"),
+        ({"source": {"region": 7}}, "rule.source.region"),
+        ({"source": {"zone": "x"}}, "rule.source.zone"),
+        ({"source": {"way": "backwards"}}, "source.way"),
+        ({"backup_first": None}, "rule.backup_first"),
+        ({"backup_first": {"freeze": "stop"}}, "backup_first.thaw"),
         ({"cycle": None}, "rule.cycle"),
         ({"cycle": {"at": "02:30"}}, "rule.cycle.kind"),
         ({"cycle": {"kind": "daily", "time_zone": "UTC"}}, "rule.cycle.at"),

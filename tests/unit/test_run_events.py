@@ -10,9 +10,19 @@ from rdbkeeper.entry.run_events import read_run_request
 from tests.fakes.journal import ListJournal
 
 
-def test_a_timers_event_asks_for_nothing_special() -> None:
+def test_a_timers_event_asks_for_nothing_special_and_tells_when_it_was_due() -> None:
     event = {"rule": "orders", "scheduled_at": "2026-11-22T02:30:00Z"}
-    assert read_run_request(event, ListJournal()) == RunRequest()
+    assert read_run_request(event, ListJournal()) == RunRequest(scheduled_at="2026-11-22T02:30:00Z")
+    assert read_run_request({"rule": "orders"}, ListJournal()) == RunRequest()
+
+
+def test_an_event_may_ask_for_a_backup_first_and_its_successor_asks_for_none() -> None:
+    asked = RunRequest(on_request=True, backs_up=True)
+    assert read_run_request({"rule": "orders", **asked.as_record()}, ListJournal()) == asked
+    follower = asked.successor("run-1", ())
+    assert not follower.backs_up and follower.on_request
+    for unsaid in ("yes", 1, None):
+        assert not read_run_request({"backs_up": unsaid}, ListJournal()).backs_up
 
 
 def test_a_persons_event_is_on_request() -> None:

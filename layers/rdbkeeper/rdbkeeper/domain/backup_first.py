@@ -77,7 +77,7 @@ class BackupFirst:
 class MadeBackup:
     """A backup that a run has asked for: the name it asked under, the backup's own id, and how consistent it is.
 
-    `backup_id` is "" until the provider lists it.
+    `backup_id` is "" until the provider lists it. One that `is_removed` again still counts for its day.
     """
 
     name: str
@@ -85,6 +85,7 @@ class MadeBackup:
     backup_id: str = ""
     consistency: Consistency = Consistency.POINT_IN_TIME
     reason: str = ""
+    is_removed: bool = False
 
     def as_record(self) -> dict[str, Any]:
         return {**vars(self), "asked_at": write_moment(self.asked_at), "consistency": self.consistency.value}

@@ -48,6 +48,10 @@ class SourceAccess:
     way: Way = Way.AUTO
     keys_per_second: int = DEFAULT_KEYS_PER_SECOND
 
+    def leads_to_same(self, other: SourceAccess) -> bool:
+        """True when an instance of one name is the same one by both; how fast or as whom it is read may differ."""
+        return (self.region, self.address) == (other.region, other.address)
+
     @property
     def host(self) -> str:
         return self.address.rpartition(":")[0].strip("[]")
@@ -119,7 +123,8 @@ def _check_forms(access: SourceAccess, parent: str) -> None:
     if access.address:
         found = _ADDRESS.fullmatch(access.address)
         if found is None or not 1 <= int(found["port"]) <= 65535:
-            raise _wrong(parent, "address", access.address, "is not an address", _WHAT_IS_NEEDED["address"])
+            # Not shown: where somebody writes a URL, its password is in it.
+            raise _wrong(parent, "address", "that", "is not an address", _WHAT_IS_NEEDED["address"])
     if not FEWEST_KEYS_PER_SECOND <= access.keys_per_second <= MOST_KEYS_PER_SECOND:
         hint = f"Write {FEWEST_KEYS_PER_SECOND} to {MOST_KEYS_PER_SECOND}."
         raise _wrong(parent, "keys_per_second", str(access.keys_per_second), "is no such rate", hint)

@@ -157,10 +157,10 @@ class RunTable(Protocol):
         """Put down a backup that was asked for, in place of what is on record under its name."""
 
     def made_backups(self, rule: str) -> list[MadeBackup]:
-        """The backups that were asked for and are still at the provider, as far as is known; by name."""
+        """The backups that were asked for and are still at the provider, or count for their day; by name."""
 
     def forget_made_backup(self, rule: str, name: str) -> None:
-        """Strike off a backup that is gone from the provider."""
+        """Strike off a backup that is gone from the provider, or that nobody removes."""
 
     def record_check(self, rule: str, copy_id: str, checked_at: datetime) -> None:
         """Note that a copy was read again and found whole."""

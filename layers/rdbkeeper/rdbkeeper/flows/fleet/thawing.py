@@ -19,8 +19,13 @@ def thaw_what_is_left(work: FleetWork) -> list[RuleResult]:
 
 
 def _thaw(work: FleetWork, rule: str, freeze: Freeze) -> RuleResult:
-    if freeze.until > work.clock.now() and work.services.find_going_run(rule) == freeze.execution:
+    if freeze.until > work.clock.now() and _is_going(work, rule, freeze):
         return RuleResult(rule)
     work.thaw(rule, freeze)
     told = repair_record(rule, freeze.instance, "WritesThawed", "The run that froze writes did not thaw them.")
     return RuleResult(rule, repairs=(told,))
+
+
+def _is_going(work: FleetWork, rule: str, freeze: Freeze) -> bool:
+    """Whether the run that froze may be at work; another may be going besides, which waits or is to be refused."""
+    return work.runs.find_lease_owner(rule) == freeze.execution and work.services.find_going_run(rule) is not None

@@ -64,26 +64,44 @@ class BackupFirstSteps:
     def freeze(self, rule: Rule, wish: BackupFirst) -> Record:
         """Have writes frozen: since when, or why they are not. What was tried is to be thawed either way."""
         self.context.renew_lease()
-        now = self.context.clock.now()
-        until = now + timedelta(seconds=wish.longest_freeze_s)
-        freeze = Freeze(wish.thaw, rule.instance, self.context.execution, now, until)
-        self.context.runs.record_freeze(rule.name, freeze)
-        payload = hook_request(rule.name, rule.instance, self.context.run_id, "freeze")
         try:
+            freeze = self._begin_freeze(rule, wish)
+            payload = hook_request(rule.name, rule.instance, self.context.run_id, "freeze")
             self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s))
         except HookFailed as error:
             self.context.journal.warning("FreezeFailed", str(error), reason=error.code)
             return {"failed": error.as_record()}
         self.context.journal.info("WritesFrozen", f"Writes to {rule.instance} are frozen by {wish.freeze}.")
-        return {"until": until.isoformat()}
+        return {"until": freeze.until.isoformat()}
 
-    def thaw(self, rule: Rule) -> Record:
+    def _begin_freeze(self, rule: Rule, wish: BackupFirst) -> Freeze:
+        """The freeze, on record; when this step is repeated, the one that it began. Raises HookFailed for no more."""
+        now = self.context.clock.now()
+        there = self.context.runs.find_freeze(rule.name)
+        if there is not None and there.execution != self.context.execution:
+            # In its place on record, a new one would make it forgotten.
+            raise HookFailed(
+                f"What an earlier run froze of {there.instance} is not thawed yet, so nothing more is frozen.",
+                hint=f"See to it that {there.thaw} can be called and works; it is tried again by each run and hourly.",
+            )
+        if there is not None and now >= there.until:
+            raise HookFailed("The time of the freeze was over before anything was asked for.")
+        until = now + timedelta(seconds=wish.longest_freeze_s)
+        freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, until)
+        self.context.runs.record_freeze(rule.name, freeze)
+        return freeze
+
+    def thaw(self, rule: Rule, wish: BackupFirst) -> Record:
         """Let writes go on. Raises HookFailed; the freeze then stays on record, and others go on trying."""
-        freeze = self.context.runs.find_freeze(rule.name)
-        if freeze is not None and freeze.execution == self.context.execution:
-            thaw(rule.name, freeze, self.context.runs, self.context.hooks, self.context.journal)
-            return {"was_frozen": True}
-        return {"was_frozen": False}
+        there = self.context.runs.find_freeze(rule.name)
+        is_anothers = there is not None and there.execution != self.context.execution
+        if is_anothers:
+            return {"was_frozen": False}
+        # The hourly look may have thawed, and struck it off, while the call that froze was still on its way.
+        now = self.context.clock.now()
+        freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, now)
+        thaw(rule.name, freeze, self.context.runs, self.context.hooks, self.context.journal)
+        return {"was_frozen": there is not None}
 
     def tell_still_frozen(self, rule: Rule, error: RdbkeeperError) -> Record:
         """Log that writes may still be frozen."""
@@ -109,8 +127,17 @@ class BackupFirstSteps:
         self.context.journal.info("BackupRequested", f"Asked {rule.provider} for the backup {name} of {rule.instance}.")
         return {"asked_at": self.context.clock.now().isoformat()}
 
+    def request_at_once(self, rule: Rule, name: str) -> Record:
+        """As `request`, but what another attempt may help is told, not tried again: writes are frozen meanwhile."""
+        try:
+            return self.request(rule, name)
+        except RdbkeeperError as error:
+            if not error.retryable:
+                raise
+            return {"failed": error.as_record()}
+
     def find_made(self, rule: Rule, name: str, asked_at: datetime, frozen_until: datetime | None) -> Record | None:
-        """The backup once it is there, or why it never will be; `frozen` when the freeze's time is over before that."""
+        """The backup once it is there, or why it never will be; `out_of_time` when the freeze's time is over before."""
         self.context.renew_lease()
         now = self.context.clock.now()
         try:
@@ -191,12 +218,21 @@ class BackupFirstRun:
             return self._make_as_it_comes(f"writes could not be frozen: {error.message}")
         until = datetime.fromisoformat(frozen["until"])
         try:
-            asked_at = self._ask()
-            found = self._wait(asked_at, until)
+            asked = self._ask_frozen()
+            found = self._wait(_asked_at(asked), until) if "failed" not in asked else {}
         except RdbkeeperError:
             self._thaw()
             raise
         stayed_frozen = self._thaw()
+        if "failed" in asked:
+            error = from_record(asked["failed"])
+            if self.wish.demands_application:
+                raise error
+            return self._make_as_it_comes(f"it could not be asked for while writes were frozen: {error.message}")
+        return self._judge(_asked_at(asked), found, until, stayed_frozen=stayed_frozen)
+
+    def _judge(self, asked_at: datetime, found: Record, until: datetime, *, stayed_frozen: bool) -> MadeBackup:
+        """The backup that was asked for with writes frozen until `until`, waited for where it is not there yet."""
         if "out_of_time" in found:
             seconds = human_duration(self.wish.longest_freeze_s)
             reason = f"the backup was not complete after {seconds}, and writes were let go on"
@@ -208,8 +244,12 @@ class BackupFirstRun:
         return self._describe(asked_at, found, Consistency.APPLICATION, reason)
 
     def _ask(self) -> datetime:
-        asked = self.engine.step(f"ask for the backup {self.name}", partial(self.steps.request, self.rule, self.name))
-        return datetime.fromisoformat(asked["asked_at"])
+        ask = partial(self.steps.request, self.rule, self.name)
+        return _asked_at(self.engine.step(f"ask for the backup {self.name}", ask))
+
+    def _ask_frozen(self) -> Record:
+        ask = partial(self.steps.request_at_once, self.rule, self.name)
+        return self.engine.step(f"ask for the backup {self.name} with writes frozen", ask)
 
     def _wait(self, asked_at: datetime, frozen_until: datetime | None = None) -> Record:
         look = partial(self.steps.find_made, self.rule, self.name, asked_at, frozen_until)
@@ -223,7 +263,8 @@ class BackupFirstRun:
     def _thaw(self) -> bool:
         """Let writes go on; returns whether they had stayed frozen until now."""
         try:
-            return bool(self.engine.step("thaw writes", partial(self.steps.thaw, self.rule))["was_frozen"])
+            thawed = self.engine.step("thaw writes", partial(self.steps.thaw, self.rule, self.wish))
+            return bool(thawed["was_frozen"])
         except RdbkeeperError as error:
             self.engine.step("tell that writes are frozen", partial(self.steps.tell_still_frozen, self.rule, error))
             self._tell(error)
@@ -245,6 +286,10 @@ def make_backup_first(engine: Engine, steps: BackupFirstSteps, began: Record, po
         return []
     rule, wish = Rule.from_record(plan["rule"]), BackupFirst.from_record(plan["wish"])
     return BackupFirstRun(engine, steps, rule, wish, plan["name"], poll).make()
+
+
+def _asked_at(asked: Record) -> datetime:
+    return datetime.fromisoformat(asked["asked_at"])
 
 
 def _missed(name: str, what: str) -> ConsistencyMissed:

@@ -118,7 +118,7 @@ class RunContext:
     def get_unmoved_rule(self, rule: Rule) -> Rule:
         """The rule as it is now, at the place that this run goes by. Raises RuleGone or RuleChanged."""
         fresh = self.get_wanted_rule()
-        if not fresh.has_same_target(rule):
+        if not (fresh.has_same_target(rule) and fresh.access.leads_to_same(rule.access)):
             raise RuleChanged(
                 f"The rule {self.rule_name} was pointed at another instance or place while its run was going.",
                 hint="Nothing more is copied to where it pointed; the next run goes by the rule as it is now.",

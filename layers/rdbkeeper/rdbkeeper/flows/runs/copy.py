@@ -128,7 +128,10 @@ class CopySteps:
         self.context.renew_lease()
         clock = self.context.clock
         ports = LegPorts(
-            self.context.source(rule), self.context.vault(rule), clock, Pace.of(rule.bandwidth_mbps, sandboxes, clock)
+            None if rule.is_live else self.context.source(rule),
+            self.context.vault(rule),
+            clock,
+            Pace.of(rule.bandwidth_mbps, sandboxes, clock),
         )
         started = clock.monotonic()
         lanes = lanes_under_cap(

@@ -82,7 +82,8 @@ class LiveSteps:
                 stretch = writer.write(stream, file.shard.name)
                 findings = stream.findings
         except RdbkeeperError as error:
-            self.context.give_up_uploads(rule, [upload])
+            # Those of the shards before this one as well: without all of them there is no copy.
+            self.context.give_up_uploads(rule, self.context.runs.remembered_uploads(rule.name))
             raise _final(error) from error
         seconds = clock.monotonic() - started
         size_bytes = stretch.sums.size_bytes

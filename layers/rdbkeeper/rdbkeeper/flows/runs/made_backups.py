@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
-from rdbkeeper.domain.backup_first import MadeBackup
+from rdbkeeper.domain.backup_first import DAY, MadeBackup
 from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.errors import InstanceNotFound, RdbkeeperError
 from rdbkeeper.domain.fleet.settings import RULE_TAG, STACK_TAG
@@ -36,6 +36,10 @@ class RemoveMadeBackups:
         return {}
 
     def _settle(self, rule: Rule, made: MadeBackup) -> None:
+        if made.is_removed:
+            if self.context.clock.now() - made.asked_at >= DAY:
+                self.context.runs.forget_made_backup(rule.name, made.name)
+            return
         instance = get_instance(self.context, rule)
         backup = self.context.source(rule).find_requested_backup(instance, made.name)
         age = self.context.clock.now() - made.asked_at
@@ -44,6 +48,7 @@ class RemoveMadeBackups:
                 return  # one that was just asked for may not be listed yet
         elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):
             self._remove(rule, instance, made)
+            return
         elif age <= FORGOTTEN_AFTER:
             return
         else:
@@ -59,8 +64,11 @@ class RemoveMadeBackups:
     def _remove(self, rule: Rule, instance: Instance, made: MadeBackup) -> None:
         if self.context.source(rule).remove_backup(instance, made.name, tags_of_made(self.context, rule)):
             self.context.journal.info("MadeBackupRemoved", f"The backup {made.name} was removed at the provider.")
+            # The provider goes on counting it for the day's quota.
+            self.context.runs.record_made_backup(rule.name, replace(made, is_removed=True))
         else:
             self._tell_that_it_stays(made, "it has lost this stack's tags, or the provider removes it by itself")
+            self.context.runs.forget_made_backup(rule.name, made.name)
 
     def _tell_that_it_stays(self, made: MadeBackup, why: str) -> None:
         self.context.journal.info("MadeBackupStays", f"The backup {made.name} stays at the provider: {why}.")

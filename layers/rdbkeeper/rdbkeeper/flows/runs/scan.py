@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
-from rdbkeeper.domain.backup_first import NAMES_OF_OURS
 from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import BackupGone, InstanceNotFound, RdbkeeperError
 from rdbkeeper.domain.live_backup import plan_live_backup
@@ -37,6 +36,7 @@ class BackupList:
     """The backups of the rule's instance, listed once in an invocation: the steps of one share what it read."""
 
     context: RunContext
+    has_made: bool = field(default=False, init=False)
     _by_copy_id: dict[str, Backup] = field(default_factory=dict, init=False)
 
     def read(self, rule: Rule, instance: Instance) -> list[Backup]:
@@ -47,9 +47,10 @@ class BackupList:
 
     def _with_consistency(self, rule: Rule, backups: list[Backup]) -> list[Backup]:
         """The backups, those that were asked for as consistent as their runs saw to."""
-        if rule.backup_first is None and not any(one.backup_id.startswith(NAMES_OF_OURS) for one in backups):
+        if rule.backup_first is None and all(one.automatic for one in backups):
             return backups
         made = {one.backup_id: one for one in self.context.runs.made_backups(rule.name)}
+        self.has_made = bool(made)
         return [
             replace(backup, consistency=one.consistency, consistency_reason=one.reason)
             if (one := made.get(backup.backup_id))
@@ -129,7 +130,7 @@ class ScanStep:
             "store_sum": self.context.vault(rule).capabilities.sum.value,
             "listed": [one.copy_id for one in backups if one.state is BackupState.COMPLETE and one.taken_at],
             "live": selection.to_copy[0].as_record() if rule.is_live and selection.to_copy else None,
-            "made": any(one.backup_id.startswith(NAMES_OF_OURS) for one in backups),
+            "made": self.backups.has_made,
             "retains": has_something_to_go(rule, catalog.entries, now),
         }
 

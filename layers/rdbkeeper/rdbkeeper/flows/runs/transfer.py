@@ -38,9 +38,9 @@ PART_GRACE_S = 150.0
 
 @dataclass(frozen=True)
 class LegPorts:
-    """What a leg needs of the world."""
+    """What a leg needs of the world; no source where it only reads again what lies in the vault."""
 
-    source: Source
+    source: Source | None
     vault: Vault
     clock: Clock
     pace: Pace
@@ -211,7 +211,7 @@ def _read_on(
 
 
 def _open_range(file: FileTransfer, first_byte: int, length_bytes: int, ports: LegPorts) -> ByteStream:
-    if file.is_read_again:
+    if file.is_read_again or ports.source is None:
         return ports.vault.open_range(file.key, file.found_etag, first_byte, length_bytes)
     return ports.source.open_range(file.staged, first_byte, length_bytes)
 

@@ -1,0 +1,137 @@
+"""Servers that are read directly: the one backup of a run, and whether it can be taken in the one attempt there is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rdbkeeper.domain.backup import Backup, BackupState, Consistency, EngineFacts, Shard
+from rdbkeeper.domain.catalog import Catalog, CatalogEntry, Level
+from rdbkeeper.domain.errors import ServerTooLarge
+from rdbkeeper.domain.live import LiveFile, LivePlan
+from rdbkeeper.domain.live_backup import assume_server, plan_live_backup
+from rdbkeeper.domain.live_estimate import (
+    FULL_SYNC_BYTES_PER_S,
+    LOGICAL_BYTES_PER_S,
+    LOGICAL_KEYS_PER_S,
+    check_fits,
+    estimate_s,
+    part_bytes_for,
+)
+from rdbkeeper.domain.source import SourceAccess, Way
+from rdbkeeper.domain.transfer import DEFAULT_PART_BYTES, MEBIBYTE, MOST_PARTS_OF_A_STREAM
+from tests.flows.world import make_rule
+
+NOW = datetime(2026, 11, 21, 3, 0, 7, tzinfo=UTC)
+DUE = "2026-11-21T03:00:00Z"
+RULE = make_rule(provider="redis", instance="queue", access=SourceAccess(address="queue:6379"))
+EMPTY = Catalog((), frozenset(), ())
+GIGABYTE = 10**9
+
+
+def planned(catalog: Catalog = EMPTY, scheduled_at: str = DUE, started_at: datetime = NOW) -> Backup:
+    return plan_live_backup(RULE, assume_server("queue"), catalog, scheduled_at, started_at)
+
+
+def full_sync(size_bytes: int) -> LiveFile:
+    return LiveFile(Shard("0001", "0-16383"), "queue:6379", Way.FULL_SYNC, size_bytes, 1000)
+
+
+def logical(size_bytes: int, keys: int) -> LiveFile:
+    return replace(full_sync(size_bytes), way=Way.LOGICAL, keys=keys)
+
+
+# The backup
+
+
+def test_a_backup_is_called_by_when_it_was_due_and_taken_when_its_run_began() -> None:
+    backup = planned()
+    assert (backup.backup_id, backup.taken_at, backup.automatic) == ("run-20261121T030000Z", NOW, False)
+    assert backup.state is BackupState.COMPLETE and backup.shards == ()
+
+
+@pytest.mark.parametrize(
+    "scheduled_at, backup_id",
+    [
+        ("2026-11-21T12:00:00+09:00", "run-20261121T030000Z"),
+        ("2026-11-21T03:00:00", "run-20261121T030000Z"),
+        ("", "run-20261121T030007Z"),
+        ("<aws.scheduler.scheduled-time>", "run-20261121T030007Z"),
+    ],
+)
+def test_a_time_is_read_in_any_zone_and_what_is_none_is_when_the_run_began(scheduled_at: str, backup_id: str) -> None:
+    assert planned(scheduled_at=scheduled_at).backup_id == backup_id
+
+
+@pytest.mark.parametrize("is_removed", [False, True], ids=["kept", "removed by a person"])
+def test_an_event_that_is_delivered_twice_means_the_copy_that_there_was(is_removed: bool) -> None:
+    first = planned()
+    entries = () if is_removed else (CatalogEntry(first.copy_id, Level.VERIFIED),)
+    removed = frozenset({first.copy_id}) if is_removed else frozenset()
+    again = planned(replace(EMPTY, entries=entries, removed=removed), started_at=NOW + timedelta(minutes=9))
+    assert again.copy_id == first.copy_id
+
+
+def test_another_fires_copy_is_another() -> None:
+    catalog = replace(EMPTY, entries=(CatalogEntry(planned().copy_id, Level.VERIFIED),))
+    later = planned(catalog, "2026-11-21T04:00:00Z", NOW + timedelta(hours=1))
+    assert later.taken_at == NOW + timedelta(hours=1)
+
+
+def test_a_server_that_nobody_asked_is_taken_to_be_there() -> None:
+    server = assume_server("queue")
+    assert server.available and server.name == "queue" and server.provider == "redis"
+
+
+def test_a_plan_survives_being_written_down() -> None:
+    plan = LivePlan(EngineFacts(engine="redis"), (full_sync(5), logical(7, 3)), "as the server allows it")
+    assert LivePlan.from_record(plan.as_record()) == plan
+
+
+def test_a_backup_survives_being_written_down_with_how_consistent_it_is() -> None:
+    backup = replace(planned(), consistency=Consistency.LOGICAL, consistency_reason="read key by key")
+    assert Backup.from_record(backup.as_record()) == backup
+    old = {name: value for name, value in backup.as_record().items() if not name.startswith("consistency")}
+    assert Backup.from_record(old).consistency is Consistency.POINT_IN_TIME
+
+
+def test_the_order_of_consistencies_is_from_the_best_to_the_worst() -> None:
+    assert list(Consistency) == [Consistency.APPLICATION, Consistency.POINT_IN_TIME, Consistency.LOGICAL]
+
+
+# Estimates
+
+
+def test_a_full_sync_is_estimated_by_its_bytes() -> None:
+    assert estimate_s(full_sync(FULL_SYNC_BYTES_PER_S * 60), 100, 0) == 60
+
+
+def test_reading_key_by_key_is_estimated_by_keys_or_bytes_whichever_takes_longer() -> None:
+    assert estimate_s(logical(1000, 60_000), 1000, 0) == 60
+    assert estimate_s(logical(LOGICAL_BYTES_PER_S * 90, 60_000), 1000, 0) == 90
+    assert estimate_s(logical(1000, 60 * LOGICAL_KEYS_PER_S), 10**6, 0) == 60, "no faster than a function can"
+
+
+def test_a_cap_counts_where_it_is_below_what_a_function_can() -> None:
+    assert estimate_s(full_sync(60 * 125_000), 100, bandwidth_mbps=1) == 60
+    assert estimate_s(full_sync(FULL_SYNC_BYTES_PER_S), 100, bandwidth_mbps=100_000) == 1
+
+
+def test_an_empty_server_takes_no_time() -> None:
+    assert estimate_s(logical(0, 0), 1000, 0) == estimate_s(full_sync(0), 1000, 0) == 0
+
+
+def test_what_just_fits_is_read_and_what_does_not_is_refused_with_what_to_do() -> None:
+    check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 600), 1000, 0, longest_s=600)
+    with pytest.raises(ServerTooLarge, match="would take 10 min 1 s; one attempt has 10 min 0 s") as refused:
+        check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 601), 1000, 0, longest_s=600)
+    assert "keys_per_second" in refused.value.hint
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, GIGABYTE, 11 * GIGABYTE, 12 * GIGABYTE, 500 * GIGABYTE])
+def test_parts_are_whole_mebibytes_and_few_enough_for_twice_what_was_measured(size_bytes: int) -> None:
+    part_bytes = part_bytes_for(full_sync(size_bytes))
+    assert part_bytes >= DEFAULT_PART_BYTES and part_bytes % MEBIBYTE == 0
+    assert 2 * size_bytes <= part_bytes * MOST_PARTS_OF_A_STREAM
