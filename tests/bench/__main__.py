@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from tests.bench import memory, nothing_new, throughput, transfer_costs
+from tests.bench import live_reads, memory, nothing_new, throughput, transfer_costs
 from tests.bench.figures import Shop, plan_cpu_s
 from tests.bench.markdown import describe_machine, table
 from tests.bench.start_up import measure_start_ups
@@ -107,6 +107,7 @@ def _tell(*blocks: str) -> None:
 
 PARTS: dict[str, Callable[[], int]] = {
     "throughput": lambda: throughput.main([]),
+    "live-reads": lambda: live_reads.main([]),
     "memory": lambda: memory.main([]),
     "start-up": show_start_ups,
     "nothing-new": show_nothing_new,

@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from tests.local_cloud.elasticache import ElastiCacheGuard
-from tests.local_cloud.elasticache.bucket_policy import REQUIRED
+from tests.local_cloud.managed.bucket_policy import REQUIRED
 
 REGION = "us-east-1"
 REQUIRED_ACTIONS = [action for _, action, _ in REQUIRED]

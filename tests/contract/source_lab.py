@@ -1,46 +1,77 @@
-"""A source and its provider, with which every contract of a source is held; in memory and in the local cloud."""
+"""A source and its provider, with which every contract of a source is held; in memory and in the local cloud.
+
+To hold the contracts with one more source: write a place, which is a class with what `Provider` says and a context
+manager that gives one, with an instance `pair` whose backups make the files 0001 and 0002, and leaves nothing behind;
+and name it in PLACES. `request` gives it fixtures such as `cloud` and `deployment`.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Protocol
 
 import pytest
 
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.ports import Source
-from rdbkeeper.sources.elasticache import ElastiCacheSource
-from tests.demo.world import wait_until_available
+from tests.contract.aws_source_places import elasticache_place, memorydb_place, serverless_place
+from tests.contract.source_moments import FIRST_NIGHT
 from tests.fakes.rdb_files import rdb_file
 from tests.fakes.source import MemorySource
-from tests.local_cloud.deploy import Deployment
-from tests.local_cloud.server import LocalCloud
 
-FIRST_NIGHT = datetime(2026, 11, 20, 2, 15, tzinfo=UTC)
+__all__ = ["FIRST_NIGHT"]
+
+FILES = ["0001", "0002"]
 
 
 class Provider(Protocol):
     """A source, and what happens at the provider without it."""
 
-    source: Source
+    @property
+    def source(self) -> Source: ...
 
-    def take_backup(self, name: str, taken_at: datetime) -> None: ...
+    def now(self) -> datetime: ...
+
+    def take_backup(self, name: str, taken_at: datetime) -> None:
+        """Take a manual backup of the pair that is complete on return."""
+
+    def lose_backup(self, name: str) -> None: ...
 
     def set_status(self, status: str, *, available: bool) -> None: ...
 
-    def remove(self) -> None: ...
+    def remove(self) -> None:
+        """Delete the pair; its manual backups stay."""
+
+    def overwrite(self, file: StagedFile) -> None:
+        """Put other bytes where a staged file lies."""
+
+    def hold_making(self, held: bool) -> None:
+        """Keep backups that are asked for from being complete while held."""
+
+    def fail_making(self) -> None:
+        """Let the next backup that is asked for fail."""
+
+
+Place = Callable[[pytest.FixtureRequest], AbstractContextManager[Provider]]
 
 
 @dataclass
 class Memory:
     source: MemorySource
 
+    def now(self) -> datetime:
+        return self.source.clock.now()
+
     def take_backup(self, name: str, taken_at: datetime) -> None:
         files = {"0001": rdb_file(300), "0002": rdb_file(400)}
         self.source.add_backup("pair", name, taken_at, files, automatic=False, source_size="2 MB")
+
+    def lose_backup(self, name: str) -> None:
+        self.source.lose_backup("pair", name)
 
     def set_status(self, status: str, *, available: bool) -> None:
         self.source.set_status("pair", status, available=available)
@@ -48,71 +79,44 @@ class Memory:
     def remove(self) -> None:
         self.source.remove_instance("pair")
 
+    def overwrite(self, file: StagedFile) -> None:
+        self.source.staged[file.key] = b"another"
 
-@dataclass
-class ElastiCache:
-    source: ElastiCacheSource
-    cloud: LocalCloud
+    def hold_making(self, held: bool) -> None:
+        self.source.looks_until_made = 1_000_000 if held else 2
 
-    def take_backup(self, name: str, taken_at: datetime) -> None:
-        self.cloud.elasticache.take_manual_backup(name, "pair", taken_at)
-
-    def set_status(self, status: str, *, available: bool) -> None:
-        self.cloud.elasticache.set_status("pair", status)
-
-    def remove(self) -> None:
-        self.cloud.client("elasticache").delete_replication_group(ReplicationGroupId="pair")
+    def fail_making(self) -> None:
+        self.source.fails_to_make_next = True
 
 
-def create_pair(cloud: LocalCloud) -> None:
-    cloud.client("elasticache").create_replication_group(
-        ReplicationGroupId="pair",
-        ReplicationGroupDescription="two shards",
-        Engine="redis",
-        CacheNodeType="cache.t4g.small",
-        CacheParameterGroupName="default.redis7.cluster.on",
-        NumNodeGroups=2,
-        ReplicasPerNodeGroup=1,
-        AutomaticFailoverEnabled=True,
-        SnapshotRetentionLimit=7,
-    )
+@contextmanager
+def memory_place(_: pytest.FixtureRequest) -> Iterator[Memory]:
+    source = MemorySource(looks_until_ready=2)
+    source.add_instance("pair")
+    source.data["pair"] = {"0001": rdb_file(300), "0002": rdb_file(400)}
+    yield Memory(source)
 
 
-def replication_groups(client: Any) -> list[dict[str, Any]]:
-    pages = client.get_paginator("describe_replication_groups").paginate()
-    return [group for page in pages for group in page["ReplicationGroups"]]
+PLACES: dict[str, Place] = {
+    "memory": memory_place,
+    "elasticache": elasticache_place,
+    "elasticache-serverless": serverless_place,
+    "memorydb": memorydb_place,
+}
+# Where each attempt stages files of its own; the others stage a backup's files for one rule at a time, or stage none.
+NAMING = ("memory", "elasticache", "memorydb")
 
 
-@pytest.fixture(scope="module")
-def staging_bucket(cloud: LocalCloud, deployment: Deployment) -> str:
-    create_pair(cloud)
-    return deployment.resources["StagingBucket"]
-
-
-@pytest.fixture
-def elasticache(cloud: LocalCloud, staging_bucket: str) -> Iterator[ElastiCacheSource]:
-    yield ElastiCacheSource(cloud.client("elasticache"), lambda: cloud.client("s3"), staging_bucket)
-    cloud.elasticache.hold_exports(False)
-    client = cloud.client("elasticache")
-    if not any(group["ReplicationGroupId"] == "pair" for group in replication_groups(client)):
-        create_pair(cloud)
-    cloud.elasticache.set_status("pair", None)
-    for page in client.get_paginator("describe_snapshots").paginate():
-        for snapshot in page["Snapshots"]:
-            wait_until_available(client, snapshot["SnapshotName"])
-            client.delete_snapshot(SnapshotName=snapshot["SnapshotName"])
-    for staged in cloud.client("s3").list_objects_v2(Bucket=staging_bucket).get("Contents", ()):
-        cloud.client("s3").delete_object(Bucket=staging_bucket, Key=staged["Key"])
-
-
-@pytest.fixture(params=["memory", "elasticache"])
+@pytest.fixture(params=PLACES)
 def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
-    if request.param == "memory":
-        source = MemorySource(looks_until_ready=2)
-        source.add_instance("pair")
-        yield Memory(source)
-        return
-    yield ElastiCache(request.getfixturevalue("elasticache"), request.getfixturevalue("cloud"))
+    with PLACES[request.param](request) as place:
+        yield place
+
+
+@pytest.fixture(params=NAMING)
+def naming_provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
+    with PLACES[request.param](request) as place:
+        yield place
 
 
 def pair(source: Source) -> Instance:
@@ -133,6 +137,11 @@ def wait_for_files(source: Source, backup: Backup, attempt: str) -> tuple[Staged
             return files
         time.sleep(0.02)
     raise AssertionError("the export did not become readable")
+
+
+def far_from_now(provider: Provider) -> datetime:
+    """A moment before which everything was staged."""
+    return provider.now() + timedelta(minutes=1)
 
 
 def read(source: Source, file: StagedFile, first_byte: int, length_bytes: int) -> bytes:

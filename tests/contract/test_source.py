@@ -1,4 +1,4 @@
-"""What every source keeps: in memory, and ElastiCache in front of real Redis servers."""
+"""What every source keeps: in memory, and the providers' in front of real Redis servers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from datetime import timedelta
 import pytest
 
 from rdbkeeper.domain.backup import Backup, BackupState
-from rdbkeeper.domain.errors import BackupGone, StagedFileChanged
+from rdbkeeper.domain.errors import BackupBusy, BackupGone, StagedFileChanged
 from tests.contract.source_lab import (
+    FILES,
     FIRST_NIGHT,
-    ElastiCache,
     Provider,
-    elasticache,
+    naming_provider,
     only_backup,
     pair,
     provider,
     read,
-    staging_bucket,
     wait_for_files,
 )
-from tests.fakes.source import MemorySource
 
-__all__ = ["elasticache", "provider", "staging_bucket"]
+__all__ = ["naming_provider", "provider"]
+
+pytestmark = pytest.mark.usefixtures("deployment")
 
 
 def test_an_instance_is_found_by_its_name(provider: Provider) -> None:
@@ -75,7 +75,7 @@ def test_backups_are_counted_by_instance(provider: Provider) -> None:
 
 def test_a_backup_says_how_large_it_is_at_the_source(provider: Provider) -> None:
     provider.take_backup("night", FIRST_NIGHT)
-    assert re.fullmatch("[0-9]+ MB", only_backup(provider.source).source_size)
+    assert re.fullmatch("[0-9,]+ (MB|bytes)", only_backup(provider.source).source_size)
 
 
 def test_a_complete_backup_is_listed_with_its_shards_and_time(provider: Provider) -> None:
@@ -83,9 +83,11 @@ def test_a_complete_backup_is_listed_with_its_shards_and_time(provider: Provider
     backup = only_backup(provider.source)
     assert (backup.backup_id, backup.state, backup.automatic) == ("night", BackupState.COMPLETE, False)
     assert backup.taken_at == FIRST_NIGHT
-    assert [shard.name for shard in backup.shards] == ["0001", "0002"]
+    # A provider that cannot say them beforehand says none.
+    assert [shard.name for shard in backup.shards] in ([], FILES)
     assert backup.copy_id == "20261120T021500Z-night"
-    assert backup.engine.shard_count == 2
+    assert backup.engine.engine in ("redis", "valkey")
+    assert not backup.shards or backup.engine.shard_count == 2
     assert Backup.from_record(backup.as_record()) == backup
 
 
@@ -95,7 +97,8 @@ def test_an_export_becomes_readable_whole(provider: Provider) -> None:
     assert provider.source.find_staged_files(backup, "attempt") is None
     provider.source.request_export(backup, "attempt")
     files = wait_for_files(provider.source, backup, "attempt")
-    assert [file.shard for file in files] == list(backup.shards)
+    assert [file.shard.name for file in files] == FILES
+    assert not backup.shards or [file.shard for file in files] == list(backup.shards)
     for file in files:
         data = read(provider.source, file, 0, file.size_bytes)
         assert len(data) == file.size_bytes
@@ -112,7 +115,35 @@ def test_asking_twice_for_an_export_is_asking_once(provider: Provider) -> None:
     assert wait_for_files(provider.source, backup, "attempt") == files
 
 
-def test_another_attempt_stages_files_of_its_own(provider: Provider) -> None:
+def test_what_was_discarded_can_be_asked_for_anew(provider: Provider) -> None:
+    provider.take_backup("night", FIRST_NIGHT)
+    backup = only_backup(provider.source)
+    for attempt in ("first", "second"):
+        provider.source.request_export(backup, attempt)
+        files = wait_for_files(provider.source, backup, attempt)
+        assert [file.shard.name for file in files] == FILES
+        provider.source.discard_export(backup, attempt)
+        provider.source.discard_export(backup, attempt)
+        assert provider.source.find_staged_files(backup, attempt) is None
+        with pytest.raises(BackupGone):
+            provider.source.open_range(files[0], 0, 1)
+
+
+def test_an_instance_without_backups_has_an_empty_list(provider: Provider) -> None:
+    assert provider.source.backups(pair(provider.source)) == []
+
+
+def test_a_backup_that_is_not_complete_is_not_exported(provider: Provider) -> None:
+    provider.hold_making(True)
+    provider.source.request_backup(pair(provider.source), "rdbkeeper-0a1b2c3d-20261121030000", {"owner": "us"})
+    backup = only_backup(provider.source)
+    assert (backup.state, backup.taken_at) == (BackupState.IN_PROGRESS, None)
+    with pytest.raises((BackupBusy, BackupGone)):
+        provider.source.request_export(backup, "attempt")
+
+
+def test_another_attempt_stages_files_of_its_own(naming_provider: Provider) -> None:
+    provider = naming_provider
     provider.take_backup("night", FIRST_NIGHT)
     backup = only_backup(provider.source)
     staged = []
@@ -122,7 +153,8 @@ def test_another_attempt_stages_files_of_its_own(provider: Provider) -> None:
     assert len({file.key for file in staged}) == 4
 
 
-def test_discarded_files_are_gone_and_others_stay(provider: Provider) -> None:
+def test_discarded_files_are_gone_and_others_stay(naming_provider: Provider) -> None:
+    provider = naming_provider
     provider.take_backup("night", FIRST_NIGHT)
     backup = only_backup(provider.source)
     for attempt in ("first", "second"):
@@ -141,12 +173,7 @@ def test_a_staged_file_that_is_another_by_now_is_not_read(provider: Provider) ->
     backup = only_backup(provider.source)
     provider.source.request_export(backup, "attempt")
     file, *_ = wait_for_files(provider.source, backup, "attempt")
-    if isinstance(provider, ElastiCache):
-        bucket = provider.source._bucket
-        provider.cloud.client("s3").put_object(Bucket=bucket, Key=file.key, Body=b"another")
-    else:
-        assert isinstance(provider.source, MemorySource)
-        provider.source.staged[file.key] = b"another"
+    provider.overwrite(file)
     with pytest.raises(StagedFileChanged):
         provider.source.open_range(file, 0, 5)
 
@@ -154,10 +181,6 @@ def test_a_staged_file_that_is_another_by_now_is_not_read(provider: Provider) ->
 def test_an_export_of_a_backup_that_is_gone_is_refused(provider: Provider) -> None:
     provider.take_backup("night", FIRST_NIGHT)
     backup = only_backup(provider.source)
-    if isinstance(provider, ElastiCache):
-        provider.cloud.client("elasticache").delete_snapshot(SnapshotName="night")
-    else:
-        assert isinstance(provider.source, MemorySource)
-        provider.source.remove_backup("pair", "night")
+    provider.lose_backup("night")
     with pytest.raises(BackupGone):
         provider.source.request_export(backup, "attempt")

@@ -11,25 +11,26 @@ from botocore.stub import Stubber
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance
 from rdbkeeper.domain.errors import BackupBusy, SourceDenied, SourceError, SourceRefused
 from rdbkeeper.sources.elasticache import ElastiCacheSource
-from tests.contract.source_lab import FIRST_NIGHT, elasticache, only_backup, pair, staging_bucket, wait_for_files
-from tests.demo.world import wait_until_available
-from tests.local_cloud.server import LocalCloud
+from rdbkeeper.sources.elasticache_answers import find_what_to_back_up
+from tests.contract.aws_source_places import ElastiCache, elasticache
+from tests.contract.source_lab import FIRST_NIGHT, only_backup, pair, wait_for_files
+from tests.contract.test_source_on_demand import NAME, TAGS
 
-__all__ = ["elasticache", "staging_bucket"]
+__all__ = ["elasticache"]
 
 
-def test_a_backup_list_of_several_pages_is_whole(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
+def test_a_backup_list_of_several_pages_is_whole(elasticache: ElastiCache) -> None:
     names = [f"many-{n:02d}" for n in range(60)]
     for n, name in enumerate(names):
-        cloud.elasticache.take_manual_backup(name, "pair", FIRST_NIGHT + timedelta(hours=n))
-    listed = [backup.backup_id for backup in elasticache.backups(pair(elasticache))]
+        elasticache.cloud.elasticache.take_manual_backup(name, "pair", FIRST_NIGHT + timedelta(hours=n))
+    listed = [backup.backup_id for backup in elasticache.source.backups(pair(elasticache.source))]
     assert sorted(listed) == names
 
 
 def test_an_instance_without_cluster_mode_has_its_backups_too(
-    cloud: LocalCloud, elasticache: ElastiCacheSource
+    elasticache: ElastiCache,
 ) -> None:
-    cloud.client("elasticache").create_replication_group(
+    elasticache.client.create_replication_group(
         ReplicationGroupId="single",
         ReplicationGroupDescription="one shard",
         Engine="redis",
@@ -37,41 +38,42 @@ def test_an_instance_without_cluster_mode_has_its_backups_too(
         NumCacheClusters=2,
         SnapshotRetentionLimit=1,
     )
-    name = cloud.elasticache.take_automatic_backup("single", FIRST_NIGHT)
-    instance = elasticache.find_instance("single")
+    name = elasticache.cloud.elasticache.take_automatic_backup("single", FIRST_NIGHT)
+    instance = elasticache.source.find_instance("single")
     assert instance is not None
-    (backup,) = elasticache.backups(instance)
+    (backup,) = elasticache.source.backups(instance)
     assert (backup.backup_id, backup.automatic, backup.engine.cluster_mode) == (name, True, False)
     assert len(backup.shards) == 1
-    assert elasticache.backups(pair(elasticache)) == []
+    assert elasticache.source.backups(pair(elasticache.source)) == []
 
 
 def test_a_node_of_its_own_is_an_instance_and_memcached_is_none(
-    cloud: LocalCloud, elasticache: ElastiCacheSource
+    elasticache: ElastiCache,
 ) -> None:
-    client = cloud.client("elasticache")
+    client = elasticache.client
     for cluster, engine in (("alone", "redis"), ("other", "memcached")):
         client.create_cache_cluster(
             CacheClusterId=cluster, Engine=engine, CacheNodeType="cache.t4g.small", NumCacheNodes=1
         )
-    alone = elasticache.find_instance("alone")
+    alone = elasticache.source.find_instance("alone")
     assert alone is not None
     assert not alone.backups_enabled
-    assert elasticache.find_instance("other") is None
-    listed = [instance.name for instance in elasticache.instances()]
+    with pytest.raises(SourceRefused, match="other runs memcached"):
+        elasticache.source.find_instance("other")
+    listed = [instance.name for instance in elasticache.source.instances()]
     assert "alone" in listed
     assert "other" not in listed
     assert not any(name.startswith("pair-") for name in listed)
 
 
-def test_a_member_of_a_group_is_no_instance_of_its_own(elasticache: ElastiCacheSource) -> None:
-    assert elasticache.find_instance(pair(elasticache).members[0]) is None
+def test_a_member_of_a_group_is_no_instance_of_its_own(elasticache: ElastiCache) -> None:
+    assert elasticache.source.find_instance(pair(elasticache.source).members[0]) is None
 
 
 def test_a_node_that_is_named_like_a_member_but_is_none_is_another_instance(
-    cloud: LocalCloud, elasticache: ElastiCacheSource
+    elasticache: ElastiCache,
 ) -> None:
-    client = cloud.client("elasticache")
+    client = elasticache.client
     for name, nodes in (("like", 1), ("like-001-x", 1)):
         client.create_replication_group(
             ReplicationGroupId=name,
@@ -88,16 +90,16 @@ def test_a_node_that_is_named_like_a_member_but_is_none_is_another_instance(
         NumCacheNodes=1,
         SnapshotRetentionLimit=1,
     )
-    mine = cloud.elasticache.take_automatic_backup("like", FIRST_NIGHT)
-    cloud.elasticache.take_automatic_backup("like-009", FIRST_NIGHT)
-    cloud.elasticache.take_automatic_backup("like-001-x", FIRST_NIGHT)
-    instance = elasticache.find_instance("like")
+    mine = elasticache.cloud.elasticache.take_automatic_backup("like", FIRST_NIGHT)
+    elasticache.cloud.elasticache.take_automatic_backup("like-009", FIRST_NIGHT)
+    elasticache.cloud.elasticache.take_automatic_backup("like-001-x", FIRST_NIGHT)
+    instance = elasticache.source.find_instance("like")
     assert instance is not None
-    assert [backup.backup_id for backup in elasticache.backups(instance)] == [mine]
-    everybody = {each.name: each for each in elasticache.instances() if each.name.startswith("like")}
+    assert [backup.backup_id for backup in elasticache.source.backups(instance)] == [mine]
+    everybody = {each.name: each for each in elasticache.source.instances() if each.name.startswith("like")}
     one_each = {"like": 1, "like-001-x": 1, "like-009": 1}
-    assert elasticache.count_backups(list(everybody.values())) == one_each
-    assert elasticache.count_backups([everybody["like"]]) == {"like": 1}
+    assert elasticache.source.count_backups(list(everybody.values())) == one_each
+    assert elasticache.source.count_backups([everybody["like"]]) == {"like": 1}
 
 
 def test_an_export_that_the_service_knows_by_our_name_was_asked_for_already() -> None:
@@ -111,60 +113,61 @@ def test_an_export_that_the_service_knows_by_our_name_was_asked_for_already() ->
 
 
 def test_files_that_are_all_there_while_the_service_is_still_exporting_are_not_read_yet(
-    cloud: LocalCloud, elasticache: ElastiCacheSource
+    elasticache: ElastiCache,
 ) -> None:
-    cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
-    backup = only_backup(elasticache)
-    elasticache.request_export(backup, "first")
-    wait_for_files(elasticache, backup, "first")
-    cloud.elasticache.hold_exports(True)
-    elasticache.request_export(backup, "second")  # the backup is `exporting` again, and the first one's files are there
-    assert elasticache.find_staged_files(backup, "first") is None
-    cloud.elasticache.hold_exports(False)
-    wait_for_files(elasticache, backup, "first")
+    elasticache.cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
+    backup = only_backup(elasticache.source)
+    elasticache.source.request_export(backup, "first")
+    wait_for_files(elasticache.source, backup, "first")
+    elasticache.cloud.elasticache.hold_exports(True)
+    # The backup is `exporting` again, and the first one's files are there.
+    elasticache.source.request_export(backup, "second")
+    assert elasticache.source.find_staged_files(backup, "first") is None
+    elasticache.cloud.elasticache.hold_exports(False)
+    wait_for_files(elasticache.source, backup, "first")
 
 
-def test_a_backup_being_made_is_in_progress(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
-    client = cloud.client("elasticache")
+def test_a_backup_being_made_is_in_progress(elasticache: ElastiCache) -> None:
+    client = elasticache.client
     client.create_snapshot(SnapshotName="now", ReplicationGroupId="pair")
-    backup = only_backup(elasticache)
-    wait_until_available(client, "now")
+    backup = only_backup(elasticache.source)
+    elasticache.wait_until_idle("now")
     assert (backup.state, backup.taken_at, backup.source_size) == (BackupState.IN_PROGRESS, None, "")
-    assert only_backup(elasticache).state is BackupState.COMPLETE
+    assert only_backup(elasticache.source).state is BackupState.COMPLETE
 
 
-def test_a_backup_that_is_being_exported_is_busy_for_another(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
-    cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
-    backup = only_backup(elasticache)
-    cloud.elasticache.hold_exports(True)
-    elasticache.request_export(backup, "first")
+def test_a_backup_that_is_being_exported_is_busy_for_another(elasticache: ElastiCache) -> None:
+    elasticache.cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
+    backup = only_backup(elasticache.source)
+    elasticache.cloud.elasticache.hold_exports(True)
+    elasticache.source.request_export(backup, "first")
     with pytest.raises(BackupBusy):
-        elasticache.request_export(backup, "second")
-    assert elasticache.find_staged_files(backup, "first") is None
-    cloud.elasticache.hold_exports(False)
-    wait_for_files(elasticache, backup, "first")
+        elasticache.source.request_export(backup, "second")
+    assert elasticache.source.find_staged_files(backup, "first") is None
+    elasticache.cloud.elasticache.hold_exports(False)
+    wait_for_files(elasticache.source, backup, "first")
 
 
-def test_a_refused_export_says_what_the_service_said(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
-    cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
-    backup = only_backup(elasticache)
-    elsewhere = ElastiCacheSource(cloud.client("elasticache"), lambda: cloud.client("s3"), "no-such-bucket")
+def test_a_refused_export_says_what_the_service_said(elasticache: ElastiCache) -> None:
+    elasticache.cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
+    backup = only_backup(elasticache.source)
+    elsewhere = ElastiCacheSource(elasticache.client, lambda: elasticache.s3, "no-such-bucket")
     with pytest.raises(SourceRefused, match="no-such-bucket"):
         elsewhere.request_export(backup, "attempt")
 
 
-def test_a_denied_call_is_a_denied_source(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
-    cloud.elasticache.deny("DescribeSnapshots")
+def test_a_denied_call_is_a_denied_source(elasticache: ElastiCache) -> None:
+    elasticache.cloud.elasticache.deny("DescribeSnapshots")
     with pytest.raises(SourceDenied) as denied:
-        elasticache.backups(pair(elasticache))
-    cloud.elasticache.allow("DescribeSnapshots")
+        elasticache.source.backups(pair(elasticache.source))
+    elasticache.cloud.elasticache.allow("DescribeSnapshots")
     assert isinstance(denied.value, SourceError)
     assert "role" in denied.value.hint
 
 
-def test_the_facts_for_making_the_instance_again_are_kept(cloud: LocalCloud, elasticache: ElastiCacheSource) -> None:
-    cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
-    backup = only_backup(elasticache)
+def test_the_facts_for_making_the_instance_again_are_kept(elasticache: ElastiCache) -> None:
+    elasticache.cloud.elasticache.take_manual_backup("night", "pair", FIRST_NIGHT)
+    backup = only_backup(elasticache.source)
     facts = backup.engine
     assert (facts.engine, facts.node_type, facts.cluster_mode) == ("redis", "cache.t4g.small", True)
     assert facts.engine_version
@@ -182,3 +185,62 @@ def test_the_backups_of_all_instances_are_counted_with_one_listing_of_each_kind(
         counted = ElastiCacheSource(client, lambda: None, "staging").count_backups(instances)
         stub.assert_no_pending_responses()
     assert counted == {"a": 0, "b": 1}
+
+
+# ------------------------------------------------------------------- backups on demand
+
+
+@pytest.mark.parametrize(
+    ("group", "asked"),
+    [
+        (None, {"CacheClusterId": "orders"}),
+        ({"ClusterEnabled": True, "SnapshottingClusterId": "orders-001"}, {"ReplicationGroupId": "orders"}),
+        ({"ClusterEnabled": False, "SnapshottingClusterId": "orders-002"}, {"CacheClusterId": "orders-002"}),
+        (
+            {
+                "MemberClusters": ["orders-001", "orders-002"],
+                "NodeGroups": [
+                    {
+                        "NodeGroupMembers": [
+                            {"CacheClusterId": "orders-001", "CurrentRole": "primary"},
+                            {"CacheClusterId": "orders-002", "CurrentRole": "replica"},
+                        ]
+                    }
+                ],
+            },
+            {"CacheClusterId": "orders-002"},
+        ),
+        ({"MemberClusters": ["orders-001"]}, {"CacheClusterId": "orders-001"}),
+    ],
+)
+def test_what_is_backed_up_is_the_whole_group_or_the_node_that_is_spared_least(
+    group: dict[str, object] | None, asked: dict[str, str]
+) -> None:
+    assert find_what_to_back_up("orders", group) == asked
+
+
+@pytest.mark.parametrize("kind", ["group", "node"])
+def test_an_instance_without_cluster_mode_is_backed_up_on_demand_too(elasticache: ElastiCache, kind: str) -> None:
+    made = {"Engine": "redis", "CacheNodeType": "cache.t4g.small", "SnapshotRetentionLimit": 1}
+    if kind == "group":
+        elasticache.client.create_replication_group(
+            ReplicationGroupId="demanding", ReplicationGroupDescription="one", NumCacheClusters=2, **made
+        )
+    else:
+        elasticache.client.create_cache_cluster(CacheClusterId="demanding-node", NumCacheNodes=1, **made)
+    instance = elasticache.source.find_instance("demanding" if kind == "group" else "demanding-node")
+    assert instance is not None
+    elasticache.source.request_backup(instance, NAME, TAGS)
+    elasticache.wait_until_idle(NAME)
+    found = elasticache.source.find_requested_backup(instance, NAME)
+    assert found is not None
+    assert (found.state, found.instance) == (BackupState.COMPLETE, instance.name)
+    assert elasticache.source.find_requested_backup(pair(elasticache.source), NAME) is None
+    assert not elasticache.source.remove_backup(pair(elasticache.source), NAME, TAGS)
+    assert elasticache.source.remove_backup(instance, NAME, TAGS)
+    assert not _is_there(elasticache, NAME)
+
+
+def _is_there(place: ElastiCache, name: str) -> bool:
+    pages = place.client.get_paginator("describe_snapshots").paginate()
+    return any(one["SnapshotName"] == name for page in pages for one in page["Snapshots"])

@@ -38,6 +38,11 @@ class EventLog:
         with self._lock:
             self._events.append(Event(source_type, source_id, message, self._clock()))
 
+    def forget(self) -> None:
+        """Keep nothing of what has happened so far."""
+        with self._lock:
+            self._events.clear()
+
     def describe_events(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """List events of a span of time, of the last hour if none is given."""
         source_type, source_id = parameters.get("SourceType"), parameters.get("SourceIdentifier")

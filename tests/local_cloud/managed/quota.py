@@ -22,6 +22,10 @@ class DailyQuota:
         """Count one backup of an owner that the service was asked for."""
         self._asked.setdefault(owner, set()).add((name, at))
 
+    def forget(self) -> None:
+        """Count from the beginning, as on another day."""
+        self._asked.clear()
+
     def is_used_up(self, owner: str, present: Iterable[Made], now: datetime) -> bool:
         """True when the owner, whose manual backups these are, may have no further one now."""
         since = now - timedelta(hours=24)

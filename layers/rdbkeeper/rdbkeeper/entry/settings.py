@@ -74,7 +74,8 @@ class StoreSettings:
 
     `account` is the stack's own, which buckets of its vaults must be owned by; "" where nobody said. `tencent_endpoint`
     is where Tencent Cloud's API is called, `tencent_file_hosts` are where it may keep backup files; without them the
-    source's own defaults hold.
+    source's own defaults hold. For `export_quiet` no new file must have come of an export that does not say how many
+    it has.
     """
 
     table: str
@@ -85,6 +86,7 @@ class StoreSettings:
     allows_private_endpoints: bool = False
     tencent_endpoint: str = ""
     tencent_file_hosts: tuple[str, ...] = ()
+    export_quiet: timedelta = timedelta(minutes=1)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> StoreSettings:
@@ -98,6 +100,12 @@ class StoreSettings:
             allows_private_endpoints=environment.get("RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS", "") == "true",
             tencent_endpoint=environment.get("RDBKEEPER_TENCENT_ENDPOINT", ""),
             tencent_file_hosts=_read_list(environment, "RDBKEEPER_TENCENT_FILE_HOSTS"),
+            # Only a rule's function waits for exports, so only its environment has it.
+            export_quiet=timedelta(
+                seconds=_read_number(
+                    {"RDBKEEPER_EXPORT_QUIET_SECONDS": "60", **environment}, "RDBKEEPER_EXPORT_QUIET_SECONDS"
+                )
+            ),
         )
 
 

@@ -38,8 +38,10 @@ def _make_elasticache(_: SourceAccess, settings: StoreSettings, client: Client) 
 
 def _make_serverless(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
     from rdbkeeper.sources.serverless import ServerlessSource
+    from rdbkeeper.sources.serverless_exports import Quiet
 
-    return ServerlessSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket)
+    quiet = Quiet(shortest=settings.export_quiet)
+    return ServerlessSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket, quiet)
 
 
 def _make_memorydb(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:

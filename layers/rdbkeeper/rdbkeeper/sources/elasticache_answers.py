@@ -19,6 +19,7 @@ from typing import Any
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard
 
 PROVIDER = "elasticache"
+ENGINES = ("redis", "valkey")
 # ReplicationGroup.Status and CacheCluster.CacheClusterStatus, and what the service's waiters take for a failure. In
 # `modifying`, `snapshotting` and `rebooting cluster nodes` backups can be listed and exported as ever.
 UNAVAILABLE = frozenset(
@@ -60,6 +61,23 @@ def _instance(answer: dict[str, Any], name: str, engine: str, status: str, membe
         backup_window=answer.get("SnapshotWindow", ""),
         members=members,
     )
+
+
+def find_what_to_back_up(name: str, group: dict[str, Any] | None) -> dict[str, str]:
+    """What CreateSnapshot is to back up: a whole group in cluster mode, or else one node ("Taking manual backups").
+
+    That is the node that the daily backups are taken of, or a replica, so that the primary is spared.
+    """
+    if group is None:
+        return {"CacheClusterId": name}
+    if group.get("ClusterEnabled"):
+        return {"ReplicationGroupId": name}
+    if node := group.get("SnapshottingClusterId"):
+        return {"CacheClusterId": node}
+    members = [member for nodes in group.get("NodeGroups", ()) for member in nodes.get("NodeGroupMembers", ())]
+    replicas = [member["CacheClusterId"] for member in members if member.get("CurrentRole") == "replica"]
+    nodes = [*replicas, *group.get("MemberClusters", ())]
+    return {"CacheClusterId": nodes[0]} if nodes else {"ReplicationGroupId": name}
 
 
 class Owners:

@@ -1,0 +1,125 @@
+"""MemoryDB, for Redis and Valkey.
+
+Facts that this rests on, none of which could be tried on AWS here: the MemoryDB API reference (DescribeClusters,
+DescribeSnapshots, CreateSnapshot, CopySnapshot and their errors, as in botocore 1.44.5), "Making manual snapshots" and
+"Exporting a snapshot" in the MemoryDB developer guide: an export is as ElastiCache's, and its bucket must besides have
+ACLs enabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rdbkeeper.aws.errors import translated
+from rdbkeeper.domain.backup import Backup, Instance, StagedFile
+from rdbkeeper.ports import ByteStream
+from rdbkeeper.sources.aws_service import AwsService, ManualBackups, service_family
+from rdbkeeper.sources.memorydb_answers import PROVIDER, count_by_cluster, owner_of, read_backup, read_cluster
+from rdbkeeper.sources.named_exports import NamedExports, check_exportable
+from rdbkeeper.sources.staging import StagingBucket
+
+__all__ = ["PROVIDER", "MemoryDbSource"]
+
+# "Constraints" in "Snapshot and restore": of a cluster, within 24 hours.
+BACKUPS_A_DAY = 20
+_FAMILY = service_family("memorydb")
+
+
+class MemoryDbSource:
+    """The source over a MemoryDB client and an S3 client that sees the staging bucket."""
+
+    def __init__(self, memorydb: Any, s3: Callable[[], Any], staging_bucket: str) -> None:
+        self._memorydb = memorydb
+        self._service = AwsService(memorydb, "MemoryDB", _FAMILY)
+        self._staging = StagingBucket(s3, staging_bucket)
+        self._exports = NamedExports(self._staging)
+        self._manual = ManualBackups(
+            self._service,
+            find=self._find_snapshot,
+            is_of=lambda snapshot, instance: owner_of(snapshot) == instance.name,
+            list_tags=lambda arn: memorydb.list_tags(ResourceArn=arn)["TagList"],
+            delete=lambda name: memorydb.delete_snapshot(SnapshotName=name),
+            kind="Source",
+            exists="SnapshotAlreadyExistsFault",
+            quota="SnapshotQuotaExceededFault",
+        )
+
+    # ------------------------------------------------------------- instances
+
+    def instances(self) -> Iterator[Instance]:
+        yield from map(read_cluster, self._service.pages("describe_clusters", "Clusters"))
+
+    def find_instance(self, name: str) -> Instance | None:
+        cluster = self._service.find("describe_clusters", "Clusters", ClusterName=name)
+        return read_cluster(cluster) if cluster is not None else None
+
+    # --------------------------------------------------------------- backups
+
+    def backups(self, instance: Instance) -> list[Backup]:
+        listed = self._service.pages("describe_snapshots", "Snapshots", ClusterName=instance.name, ShowDetail=True)
+        return [read_backup(snapshot) for snapshot in listed]
+
+    def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
+        return count_by_cluster(self._service.pages("describe_snapshots", "Snapshots"), instances)
+
+    def request_export(self, backup: Backup, attempt: str) -> None:
+        check_exportable(backup)
+        with translated(_FAMILY, f"Exporting the backup {backup.backup_id}"):
+            try:
+                self._memorydb.copy_snapshot(
+                    SourceSnapshotName=backup.backup_id,
+                    TargetSnapshotName=self._exports.target(backup, attempt),
+                    TargetBucket=self._staging.name,
+                )
+            except ClientError as error:
+                if not self._exports.was_asked_already(backup, attempt, error):
+                    raise
+
+    def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
+        files = self._exports.find_files(backup, attempt)
+        if files is None:
+            return None
+        snapshot = self._find_snapshot(backup.backup_id)
+        # The backup may vanish from the list meanwhile; its files are whole all the same, as each is one S3 object.
+        if snapshot is not None and snapshot.get("Status", "").lower() != "available":
+            return None
+        return files
+
+    def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
+        return self._staging.open_range(file, first_byte, length_bytes)
+
+    def discard_export(self, backup: Backup, attempt: str) -> None:
+        self._exports.discard(backup, attempt)
+
+    def discard_leftovers(
+        self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime
+    ) -> list[str]:
+        return self._exports.discard_leftovers(instance.name, rule_tag, keep_chain_tag, older_than)
+
+    # ------------------------------------------------------ backups on demand
+
+    @property
+    def backups_a_day(self) -> int | None:
+        return BACKUPS_A_DAY
+
+    def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        create = partial(self._memorydb.create_snapshot, ClusterName=instance.name, SnapshotName=name, Tags=given)
+        self._manual.request(instance, name, tags, create)
+
+    def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:
+        snapshot = self._manual.find_of(instance, name)
+        return read_backup(snapshot) if snapshot is not None else None
+
+    def remove_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> bool:
+        return self._manual.remove(instance, name, tags)
+
+    # --------------------------------------------------------------- private
+
+    def _find_snapshot(self, name: str) -> dict[str, Any] | None:
+        return self._service.find("describe_snapshots", "Snapshots", SnapshotName=name, ShowDetail=True)

@@ -1,0 +1,93 @@
+"""What MemoryDB's answers say: clusters, and their backups.
+
+Where the API reference is silent, this is safe either way: any status of a backup but `available` and one that says
+that it failed counts as in progress; any status of a cluster that is not known to rule it out counts as available.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from typing import Any
+
+from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard
+from rdbkeeper.sources.elasticache_answers import join_sizes
+
+PROVIDER = "memorydb"
+# Cluster.Status: the reference names some in capitals, the guide in small letters.
+_UNAVAILABLE = frozenset({"creating", "create-failed", "deleting", "deleted", "restore-failed"})
+
+
+def read_cluster(cluster: dict[str, Any]) -> Instance:
+    """A cluster; it has cluster mode on in any case."""
+    status = str(cluster.get("Status", "")).lower()
+    return Instance(
+        provider=PROVIDER,
+        name=cluster["Name"],
+        engine=str(cluster.get("Engine") or "redis").lower(),
+        status=status,
+        available=status not in _UNAVAILABLE,
+        backup_retention_days=int(cluster.get("SnapshotRetentionLimit") or 0),
+        backup_window=cluster.get("SnapshotWindow", ""),
+    )
+
+
+def owner_of(snapshot: dict[str, Any]) -> str:
+    """The name of the cluster that a backup is of; "" where it does not say."""
+    return str(snapshot.get("ClusterConfiguration", {}).get("Name", ""))
+
+
+def count_by_cluster(snapshots: Iterable[dict[str, Any]], instances: Sequence[Instance]) -> dict[str, int]:
+    """How many backups each instance has, by name; 0 where it has none."""
+    counted = Counter(owner_of(snapshot) for snapshot in snapshots)
+    return {instance.name: counted[instance.name] for instance in instances}
+
+
+def read_backup(snapshot: dict[str, Any]) -> Backup:
+    """A backup, as it is described with all details: without them nothing says when its shards were taken."""
+    configuration = snapshot.get("ClusterConfiguration", {})
+    shards = sorted(configuration.get("Shards", ()), key=lambda shard: shard.get("Name", ""))
+    times = [shard["SnapshotCreationTime"].astimezone(UTC) for shard in shards if shard.get("SnapshotCreationTime")]
+    return Backup(
+        provider=PROVIDER,
+        instance=owner_of(snapshot),
+        backup_id=snapshot["Name"],
+        state=_state(snapshot.get("Status", "").lower(), has_all_times=len(times) == len(shards) > 0),
+        automatic=snapshot.get("Source") == "automated",
+        taken_at=min(times) if times else None,
+        shards=_shards(shards),
+        engine=_engine_facts(snapshot, configuration, shards),
+        source_size=join_sizes([shard.get("Size") or "" for shard in shards]),
+    )
+
+
+def _state(status: str, *, has_all_times: bool) -> BackupState:
+    if "fail" in status:
+        return BackupState.FAILED
+    return BackupState.COMPLETE if status == "available" and has_all_times else BackupState.IN_PROGRESS
+
+
+def _shards(shards: Sequence[dict[str, Any]]) -> tuple[Shard, ...]:
+    return tuple(
+        Shard(shard.get("Name") or f"{at:04d}", shard.get("Configuration", {}).get("Slots", ""))
+        for at, shard in enumerate(shards, start=1)
+    )
+
+
+def _engine_facts(
+    snapshot: dict[str, Any], configuration: dict[str, Any], shards: Sequence[dict[str, Any]]
+) -> EngineFacts:
+    first = shards[0].get("Configuration", {}) if shards else {}
+    return EngineFacts(
+        engine=str(configuration.get("Engine") or "redis").lower(),
+        engine_version=configuration.get("EngineVersion", ""),
+        node_type=configuration.get("NodeType", ""),
+        parameter_group=configuration.get("ParameterGroupName", ""),
+        shard_count=int(configuration.get("NumShards") or len(shards) or 1),
+        cluster_mode=True,
+        replicas_per_shard=int(first.get("ReplicaCount") or 0),
+        port=int(configuration.get("Port") or 0),
+        subnet_group=configuration.get("SubnetGroupName", ""),
+        data_tiering=str(snapshot.get("DataTiering", "")),
+    )

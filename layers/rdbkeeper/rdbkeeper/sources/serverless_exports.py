@@ -1,0 +1,71 @@
+"""What exports of serverless caches stage: which objects are whose, and when they are all there. Pure, but for looking.
+
+Neither how the service names the objects nor how many there are is documented, nor what the backup's status is
+meanwhile. So an export counts as done when all of this is seen together:
+
+- there is at least one object that is named after the backup, and none that was there before it was asked for;
+- the backup is `available`, and no upload is open under its name;
+- nothing has come for as long as the longest pause so far, counted from when it was asked for, at least a minute. The
+  same list seen twice would say less: two looks may lie within one pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from rdbkeeper.domain.backup import Shard, StagedFile
+from rdbkeeper.sources.named_exports import OURS
+from rdbkeeper.sources.serverless_answers import is_named_after
+from rdbkeeper.sources.serverless_claims import CLAIMS
+from rdbkeeper.sources.staging import Listing, StagedObject, StagingBucket
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """For how long nothing may have come before an export counts as done."""
+
+    shortest: timedelta = timedelta(minutes=1)
+    longest: timedelta = timedelta(minutes=15)
+
+    def is_over(self, asked_at: datetime, written_at: Sequence[datetime], now: datetime) -> bool:
+        """Whether nothing has come for long enough, going by the pauses before; all times are of one clock."""
+        moments = sorted([asked_at, *written_at])
+        pauses = [later - earlier for earlier, later in pairwise(moments)]
+        return now - moments[-1] >= min(max([self.shortest, *pauses]), self.longest)
+
+
+class UnnamedExports:
+    """What is staged under the names of backups."""
+
+    def __init__(self, staging: StagingBucket) -> None:
+        self._staging = staging
+
+    def find(self, snapshot: str) -> Listing:
+        """The objects that are named after a backup."""
+        listing = self._staging.find_objects(snapshot, f"the staged files of {snapshot}")
+        return Listing(tuple(one for one in listing.objects if _is_of(one.key, snapshot)), listing.date)
+
+    def is_being_written(self, snapshot: str) -> bool:
+        """Whether an object that is named after a backup is being uploaded."""
+        return any(_is_of(key, snapshot) for key in self._staging.upload_keys(snapshot))
+
+    def remove(self, objects: Sequence[StagedObject]) -> list[str]:
+        """Remove exactly these; returns their names."""
+        for one in objects:
+            self._staging.remove(one.key)
+        return [one.key for one in objects]
+
+
+def as_files(objects: Sequence[StagedObject]) -> tuple[StagedFile, ...]:
+    """The backup's files in the order of their keys; RDB files alone where some are named so."""
+    named = [one for one in objects if one.key.endswith(".rdb")]
+    in_order = sorted(named or objects, key=lambda one: one.key)
+    return tuple(one.as_file(Shard(f"{number:04d}")) for number, one in enumerate(in_order, start=1))
+
+
+def _is_of(key: str, snapshot: str) -> bool:
+    # A backup may be named as our own things begin.
+    return is_named_after(key, snapshot) and not (key.startswith(CLAIMS) or OURS.fullmatch(key))

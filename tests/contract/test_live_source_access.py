@@ -1,0 +1,227 @@
+"""Who may read a server directly, over which connections, and what is said to whoever may not."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from rdbkeeper.domain.backup import Consistency
+from rdbkeeper.domain.errors import (
+    KeyUndumpable,
+    RdbkeeperError,
+    SourceDenied,
+    SourceRefused,
+    SourceUnavailable,
+)
+from rdbkeeper.domain.source import Way
+from rdbkeeper.sources.redis import connection
+from rdbkeeper.sources.redis.source import RedisSource
+from tests.contract.live_lab import Login, loaded, read_file, read_whole, real_source, running
+from tests.local_cloud.dataset import digest
+from tests.local_cloud.engines import Engine, _free_port
+
+SECRET = "a-password-of-nobody"
+READER = Login("reader", SECRET)
+ENOUGH = ["+ping", "+info", "+select", "+scan", "+multi", "+exec", "+dump", "+pexpiretime", "+function|dump"]
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[Engine]:
+    with running() as (engine,):
+        yield engine
+
+
+def allow(engine: Engine, *rules: str) -> None:
+    engine.command("ACL", "SETUSER", "reader", "reset", "on", f">{SECRET}", *rules)
+
+
+def read_as_reader(engine: Engine, way: Way = Way.AUTO) -> tuple[bytes, Consistency]:
+    source = real_source(engine.port, way, login=READER)
+    stream = source.open_stream(source.measure("orders").files[0])
+    return read_whole(stream), stream.findings.consistency
+
+
+# ------------------------------------------------------------ users and rights
+
+
+def test_a_user_needs_few_rights_to_read_key_by_key(filled: Engine, tmp_path: Path) -> None:
+    allow(filled, "~*", "-@all", *ENOUGH)
+    data, consistency = read_as_reader(filled)
+    assert consistency is Consistency.LOGICAL
+    with loaded(data, tmp_path) as other:
+        assert digest(other.port) == digest(filled.port)
+
+
+def test_a_user_who_may_replicate_reads_at_once(filled: Engine, tmp_path: Path) -> None:
+    allow(filled, "-@all", "+ping", "+info", "+sync", "+replconf")
+    data, consistency = read_as_reader(filled)
+    assert consistency is Consistency.POINT_IN_TIME
+    with loaded(data, tmp_path) as other:
+        assert digest(other.port) == digest(filled.port)
+
+
+@pytest.mark.parametrize("missing", [*ENOUGH[2:], "+info"])
+def test_each_right_that_is_missing_is_named(filled: Engine, missing: str) -> None:
+    allow(filled, "~*", "-@all", *(right for right in ENOUGH if right != missing))
+    with pytest.raises(SourceDenied) as raised:
+        read_as_reader(filled, Way.LOGICAL)
+    assert raised.value.hint.endswith(f" {missing}")
+    assert "reader" not in str(raised.value) and SECRET not in str(raised.value)
+
+
+def test_keys_that_the_user_may_not_see_are_not_left_out(filled: Engine) -> None:
+    allow(filled, "~spread:*", "+@all")
+    with pytest.raises(KeyUndumpable, match="may not be read by the rule's user") as raised:
+        read_as_reader(filled, Way.LOGICAL)
+    assert "`spread:" not in raised.value.message
+    assert "~*" in raised.value.hint
+
+
+@pytest.mark.parametrize("login", [Login(), Login("", "wrong"), Login("reader", "wrong"), Login("nobody", SECRET)])
+def test_a_login_that_is_wrong_or_missing_is_said_to_be_so(filled: Engine, login: Login) -> None:
+    allow(filled, "~*", "+@all")
+    filled.command("ACL", "SETUSER", "default", f">{SECRET}", "resetpass", f">{SECRET}")
+    try:
+        source = real_source(filled.port, login=login)
+        for ask in (source.find_instance, source.measure):
+            with pytest.raises(SourceDenied, match="did not accept the login") as raised:
+                ask("orders")
+            assert "`rdbkeeper/`" in raised.value.hint
+            assert not {"wrong", "nobody", "reader", SECRET} & set(str(raised.value).split())
+        assert real_source(filled.port, login=Login("", SECRET)).find_instance("orders") is not None
+    finally:
+        # The engine's own connection was made before the password was, and stays.
+        filled.command("ACL", "SETUSER", "default", "nopass")
+
+
+def test_a_password_where_the_server_has_none_is_said_to_be_so(filled: Engine) -> None:
+    allow(filled, "~*", "+@all")
+    with pytest.raises(SourceDenied):
+        real_source(filled.port, login=Login("reader2", SECRET)).find_instance("orders")
+
+
+# ----------------------------------------------------------------------- TLS
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate for 127.0.0.1 that is its own authority, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the program openssl is not on PATH")
+    folder = tmp_path_factory.mktemp("certificates")
+    name = ["-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run(["openssl", "req", "-x509", "-days", "2", *key, *name, *files], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tls_port(filled: Engine, certificates: Path) -> int:
+    port = _free_port(with_bus=False)
+    files = {"tls-cert-file": "certificate.pem", "tls-key-file": "key.pem", "tls-ca-cert-file": "certificate.pem"}
+    settings = [word for name, file in files.items() for word in (name, str(certificates / file))]
+    try:
+        filled.command("CONFIG", "SET", *settings, "tls-auth-clients", "no", "tls-port", port)
+    except Exception as error:  # noqa: BLE001 - whatever it says, this server has no TLS
+        pytest.skip(f"{filled.server.path} cannot listen with TLS: {error}")
+    return port
+
+
+@pytest.mark.parametrize("way", [Way.FULL_SYNC, Way.LOGICAL])
+def test_a_server_is_read_over_tls(
+    filled: Engine, tls_port: int, certificates: Path, way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "certificate.pem"))
+    source = real_source(tls_port, way, tls=True)
+    assert source.find_instance("orders") is not None
+    data = read_file(source, source.measure("orders").files[0])
+    with loaded(data, tmp_path) as other:
+        assert digest(other.port) == digest(filled.port)
+
+
+def refusal_of(source: RedisSource) -> RdbkeeperError:
+    with pytest.raises(SourceRefused) as raised:
+        source.find_instance("orders")
+    with pytest.raises(SourceRefused):
+        source.measure("orders")
+    return raised.value
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tls_port: int) -> None:
+    assert "certificate does not hold" in refusal_of(real_source(tls_port, tls=True)).message
+
+
+def test_a_certificate_for_another_name_is_refused(
+    tls_port: int, certificates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "certificate.pem"))
+    assert "certificate does not hold" in refusal_of(real_source(tls_port, tls=True, host="localhost")).message
+
+
+def test_tls_where_the_server_has_none_says_what_to_set(filled: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.5)  # such a server waits for the end of a line
+    assert "`tls` to false" in refusal_of(real_source(filled.port, tls=True)).hint
+
+
+def test_no_tls_where_the_server_wants_it_says_what_to_set(tls_port: int) -> None:
+    assert "`tls`" in refusal_of(real_source(tls_port, tls=False)).hint
+
+
+# ------------------------------------------------------------------ strangers
+
+
+@contextmanager
+def stranger(answer: bytes) -> Iterator[int]:
+    """Something that answers whatever it hears in the same way; its port."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with client, suppress(OSError):
+                    while client.recv(4096):
+                        client.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_memcached_is_told_by_its_name() -> None:
+    with stranger(b"ERROR\r\n") as port:
+        source = real_source(port)
+        for ask in (source.find_instance, source.measure):
+            with pytest.raises(SourceRefused, match="memcached answers there"):
+                ask("orders")
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n", b"$4\r\nnone\r\n"])
+def test_what_is_no_redis_is_no_instance(answer: bytes) -> None:
+    with stranger(answer) as port:
+        assert real_source(port).find_instance("orders") is None
+        with pytest.raises(SourceRefused, match="neither Redis nor Valkey"):
+            real_source(port).measure("orders")
+
+
+def test_a_port_where_nothing_listens_is_unavailable() -> None:
+    source = real_source(_free_port(with_bus=False))
+    for ask in (source.find_instance, source.measure):
+        with pytest.raises(SourceUnavailable) as raised:
+            ask("orders")
+        assert "VPC" in raised.value.hint
+
+
+def test_a_host_without_an_address_is_unavailable() -> None:
+    with pytest.raises(SourceUnavailable):
+        real_source(6379, host="no-such-host.invalid").find_instance("orders")
