@@ -22,7 +22,7 @@ ARROWS = {
     "vaults": {"vaults", "ports", "domain", "rdb", "aws.errors", "aws.streams"},
     "aws": {"aws", "ports", "domain", "rdb"},
     "entry": {"entry", "flows", "ports", "domain"},
-    "entry.wiring": {"entry", "flows", "ports", "domain", "sources", "vaults", "aws"},
+    "entry.wiring": {"entry", "flows", "ports", "domain", "vaults", "aws"},
     "entry.source_wiring": {"entry", "ports", "domain", "sources", "aws"},
     # Somebody else's tool, with which a copy is checked where rdbkeeper does not run.
     "verify": {"verify", "flows.copies.check", "flows.runs.pace", "ports", "domain", "rdb", "vaults"},

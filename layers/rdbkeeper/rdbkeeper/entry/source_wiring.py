@@ -1,4 +1,4 @@
-"""Builds sources; beside `wiring` the only module that knows them. Each is loaded when a rule of it needs it."""
+"""Builds sources, and knows them all. Each is loaded when a rule of its provider needs it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Make = Callable[[SourceAccess, StoreSettings, Client], Source]
 
 def make_source(provider: str, access: SourceAccess, settings: StoreSettings, client: Client) -> Source:
     """The source for a provider that lists backups; `client` gives AWS's clients by their services' names."""
-    return _MAKERS[provider](access, settings, client)
+    return MAKERS[provider](access, settings, client)
 
 
 def make_live_source(access: SourceAccess, client: Client) -> LiveSource:
@@ -65,7 +65,7 @@ def _make_tencentdb(access: SourceAccess, settings: StoreSettings, client: Clien
     )
 
 
-_MAKERS: Mapping[str, Make] = {
+MAKERS: Mapping[str, Make] = {
     "elasticache": _make_elasticache,
     "elasticache-serverless": _make_serverless,
     "memorydb": _make_memorydb,

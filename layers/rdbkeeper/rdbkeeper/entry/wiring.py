@@ -157,6 +157,7 @@ class AwsAdapters:
         self.vaults = vault_table(settings, client)
         self._made: dict[str, Vault] = {}
         self._sources: dict[tuple[str, SourceAccess], Source] = {}
+        self._live_sources: dict[SourceAccess, LiveSource] = {}
 
     def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
         # Kept, since one of TencentDB keeps the links that it was given, and its connections.
@@ -165,7 +166,10 @@ class AwsAdapters:
         return self._sources[provider, access]
 
     def live_source(self, access: SourceAccess) -> LiveSource:
-        return make_live_source(access, self._client)
+        # Kept, so that a secret that changes while a server is read is asked for once.
+        if access not in self._live_sources:
+            self._live_sources[access] = make_live_source(access, self._client)
+        return self._live_sources[access]
 
     def vault(self, name: str) -> Vault:
         if name not in self._made:
