@@ -21,7 +21,7 @@ def add_copy(world: World, backup_id: str, nights: float, files: dict[str, bytes
     """A whole, published copy of a backup that its source lists no more, or still; returns the copy's id."""
     true = world.add_backup(backup_id, nights, files)
     if not is_listed:
-        world.the_source.remove_backup("orders", backup_id)
+        world.the_source.lose_backup("orders", backup_id)
     publish(world, true)
     return true.backup.copy_id
 
@@ -97,7 +97,7 @@ def spoil(world: World, key: str, body: bytes | None) -> None:
 def leave_fragment(world: World, backup_id: str, nights: float, files: dict[str, bytes], age: timedelta) -> str:
     """Data of a copy that was never published, so old; of a backup that its source lists no more. Returns its id."""
     true = world.add_backup(backup_id, nights, files)
-    world.the_source.remove_backup("orders", backup_id)
+    world.the_source.lose_backup("orders", backup_id)
     for name, body in files.items():
         key = data_key(PLACE, true.backup.copy_id, name)
         world.the_vault.objects[key] = body

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     GONE = "the backup is gone"
     CHANGED = "the staged file is another one"
     NOT_YET = "not ready yet"
+    UNSEEN = "not listed yet"
+    QUOTA_USED = "the provider takes no more today"
 
     # Streams
     RESET_FIRST = "reset at its first byte"
@@ -61,6 +63,8 @@ class Kind(StrEnum):
 
     # Others
     TIMER_AGAIN = "the timer fires again"
+    HOURLY_LOOK = "the hourly look comes by"
+    HOOKS_CHANGED = "a person has other functions called"
     RULE_DELETED = "a person deletes the rule"
     RULE_MOVED = "a person points the rule at another place"
     RULE_PAUSED = "a person pauses the rule"
@@ -93,6 +97,9 @@ MUTATING = frozenset(
         "source.request_export",
         "source.discard_export",
         "source.discard_leftovers",
+        "source.request_backup",
+        "source.remove_backup",
+        "hooks.call",
         "vault.create_object",
         "vault.open_upload",
         "vault.put_part",
@@ -110,6 +117,10 @@ MUTATING = frozenset(
         "runs.count_attempt",
         "runs.forget_attempts",
         "runs.forget_all_attempts",
+        "runs.record_freeze",
+        "runs.forget_freeze",
+        "runs.record_made_backup",
+        "runs.forget_made_backup",
         "runs.record_check",
         "runs.forget_checks",
         "executions.start_successor",
@@ -118,6 +129,21 @@ MUTATING = frozenset(
 # A listing of exact keys is never made to lie: removals rest on it, and every store that is fit keeps it consistent.
 LISTS = frozenset({"source.backups", "vault.catalog", "vault.find_uploads", "runs.remembered_uploads"})
 STREAMS = frozenset({"source.open_range", "vault.open_range"})
+LIVE_STREAM = "live.open_stream"
+CALLS_ON_DEMAND = frozenset(
+    {
+        "source.request_backup",
+        "source.find_requested_backup",
+        "source.remove_backup",
+        "hooks.call",
+        "runs.record_freeze",
+        "runs.find_freeze",
+        "runs.forget_freeze",
+        "runs.record_made_backup",
+        "runs.made_backups",
+        "runs.forget_made_backup",
+    }
+)
 
 _ANY_CALL = (
     Kind.UNAVAILABLE,
@@ -162,6 +188,22 @@ _OF_THEIR_OWN = {
     "source.request_export": (Kind.BUSY, Kind.GONE),
     "source.find_staged_files": (Kind.BUSY, Kind.GONE, Kind.NOT_YET),
     "source.open_range": (Kind.GONE, Kind.CHANGED),
+    "source.request_backup": (Kind.BUSY, Kind.QUOTA_USED),
+    "source.find_requested_backup": (Kind.UNSEEN,),
+    LIVE_STREAM: (
+        Kind.RESET_FIRST,
+        Kind.RESET_MIDWAY,
+        Kind.RESET_LAST,
+        Kind.CUT_FIRST,
+        Kind.CUT_MIDWAY,
+        Kind.CUT_LAST,
+        Kind.EXTRA,
+        Kind.FLIP_FIRST,
+        Kind.FLIP_MIDWAY,
+        Kind.FLIP_LAST,
+        Kind.DRIP,
+        Kind.SLOW_STREAM,
+    ),
 }
 EVENTS = (
     Kind.RULE_DELETED,
@@ -191,7 +233,9 @@ EVENTS_AT_REST = (
     Kind.PLACE_CLAIMED,
     Kind.OTHERS_UPLOAD,
 )
-ALL_EVENTS = frozenset((*EVENTS, *EVENTS_AT_REST))
+# What comes between the calls of a run that has a backup made.
+EVENTS_ON_DEMAND = (Kind.HOURLY_LOOK, Kind.HOOKS_CHANGED)
+ALL_EVENTS = frozenset((*EVENTS, *EVENTS_AT_REST, *EVENTS_ON_DEMAND))
 
 # What a run gets over by itself: everything is copied without waiting for the next fire.
 PASSING = frozenset(
@@ -203,6 +247,7 @@ PASSING = frozenset(
         Kind.DONE_BUT_GONE,
         Kind.DONE_BUT_EXISTS,
         Kind.NOT_YET,
+        Kind.UNSEEN,
         Kind.CONFLICT,
         Kind.RESET_FIRST,
         Kind.RESET_MIDWAY,
@@ -218,6 +263,8 @@ PASSING = frozenset(
         Kind.CRASH_AFTER,
         Kind.STALLED,
         Kind.TIMER_AGAIN,
+        Kind.HOURLY_LOOK,
+        Kind.HOOKS_CHANGED,
         Kind.BACKUP_ARRIVES,
         Kind.OTHERS_UPLOAD,
         Kind.PLACE_CLAIMED,

@@ -10,11 +10,14 @@ from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import (
     BackupBusy,
     BackupGone,
+    BackupQuotaUsed,
     FleetDenied,
     FleetRefused,
     FleetUnavailable,
+    HookFailed,
     ObjectExists,
     RdbkeeperError,
+    ServerLost,
     SourceDenied,
     SourceRefused,
     SourceUnavailable,
@@ -28,8 +31,9 @@ from rdbkeeper.domain.errors import (
     VaultRefused,
     VaultUnavailable,
 )
-from tests.faults.fault import ALL_EVENTS, STREAMS, Fault, Kind, can_befall
+from tests.faults.fault import ALL_EVENTS, LIVE_STREAM, STREAMS, Fault, Kind, can_befall
 from tests.faults.process import LONGEST_INVOCATION_S, Process, WatchedStream
+from tests.faults.servers import LONGEST_STREAM_BYTES, WatchedServerStream
 from tests.faults.streams import SlowStream, break_stream
 
 if TYPE_CHECKING:
@@ -43,6 +47,8 @@ CALLS_OF_A_WHILE = 6  # one more than the attempts at a step
 
 _UNAVAILABLE: dict[str, type[RdbkeeperError]] = {
     "source": SourceUnavailable,
+    "live": SourceUnavailable,
+    "hooks": HookFailed,
     "vault": VaultUnavailable,
     "rules": TableUnavailable,
     "runs": TableUnavailable,
@@ -50,6 +56,8 @@ _UNAVAILABLE: dict[str, type[RdbkeeperError]] = {
 }
 _DENIED: dict[str, type[RdbkeeperError]] = {
     "source": SourceDenied,
+    "live": SourceDenied,
+    "hooks": HookFailed,
     "vault": VaultDenied,
     "rules": TableDenied,
     "runs": TableDenied,
@@ -57,6 +65,8 @@ _DENIED: dict[str, type[RdbkeeperError]] = {
 }
 _REFUSED: dict[str, type[RdbkeeperError]] = {
     "source": SourceRefused,
+    "live": SourceRefused,
+    "hooks": HookFailed,
     "vault": VaultRefused,
     "rules": TableRefused,
     "runs": TableRefused,
@@ -70,6 +80,7 @@ _ANSWERS: dict[Kind, type[RdbkeeperError]] = {
     Kind.GONE: BackupGone,
     Kind.CHANGED: StagedFileChanged,
     Kind.NOT_YET: SourceUnavailable,
+    Kind.QUOTA_USED: BackupQuotaUsed,
 }
 
 
@@ -111,6 +122,8 @@ class Injector:
         """Do the call as the plan will have it."""
         self.calls.append(label)
         fault = self._next(label)
+        if fault is not None and fault.kind is Kind.UNSEEN and not self._world.oracles.on_demand.is_new(given[1]):
+            fault = None
         if fault is None:
             if self._down or self._denied or self._struggling:
                 self._meet_what_lasts(label)
@@ -127,7 +140,13 @@ class Injector:
             answer = self._befall(fault, process, label, effect)
         if label in STREAMS:
             return self._watch_stream(process, label, answer, given, fault.kind if fault is not None else None)
+        if label == LIVE_STREAM:
+            return self._watch_server_stream(process, answer, fault.kind if fault is not None else None)
         return answer
+
+    def _watch_server_stream(self, process: Process, stream: Any, kind: Kind | None) -> WatchedServerStream:
+        broken = break_stream(stream, LONGEST_STREAM_BYTES, kind, self._world.clock, ServerLost)
+        return WatchedServerStream(process, broken, findings_of=stream)
 
     def _watch_stream(
         self, process: Process, label: str, stream: Any, given: tuple[Any, ...], kind: Kind | None
@@ -169,6 +188,8 @@ class Injector:
             self._world.let_happen(kind, process.execution.rule)
             return effect()
         self._befall_before(kind, process, label)
+        if kind is Kind.UNSEEN:
+            return None
         if kind is Kind.SENT_TWICE or kind in (Kind.DONE_BUT_GONE, Kind.DONE_BUT_EXISTS):
             effect()
             if kind is Kind.SENT_TWICE:

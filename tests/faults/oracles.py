@@ -15,6 +15,7 @@ from tests.fakes.journal import Line
 from tests.faults.fault import Kind
 from tests.faults.injector import SECRET
 from tests.faults.oracles_at_rest import OraclesAtRest
+from tests.faults.oracles_on_demand import OraclesOnDemand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class Oracles:
     def __init__(self, world: World) -> None:
         self._world = world
         self.at_rest = OraclesAtRest(world)
+        self.on_demand = OraclesOnDemand(world)
         self._completed: set[str] = set()
         self._adopted: set[str] = set()  # those of which it was told, and that were not uploaded anew since
         self._removed: list[str] = []
@@ -103,6 +105,7 @@ class Oracles:
     def after(self, process: Process, label: str, given: tuple[Any, ...], answer: Any) -> None:
         """Look at what a call has done."""
         self.at_rest.after_call(process, label, given, answer)
+        self.on_demand.after_call(process, label, given, answer)
         look = self._after.get(label)
         if look is not None:
             look(process, given, answer)
@@ -117,7 +120,7 @@ class Oracles:
         if "/manifests/" not in key:
             self.at_rest.after_create(process, key, body)
             return
-        self._check_manifest(key, json.loads(body))
+        self._check_manifest(process, key, json.loads(body))
         self._check_nothing_changed()
 
     def _after_complete(self, process: Process, given: tuple[Any, ...], answer: Any) -> None:
@@ -190,9 +193,9 @@ class Oracles:
                 objects.pop(gone, None)
             self.at_rest.note_people()
 
-    def _check_manifest(self, key: str, manifest: dict[str, Any]) -> None:
+    def _check_manifest(self, process: Process, key: str, manifest: dict[str, Any]) -> None:
         copy_id = manifest["copy_id"]
-        true = self._world.truth.get(copy_id)
+        true = self.on_demand.find_read(process, manifest) or self._world.truth.get(copy_id)
         if true is None:
             raise Violation(f"{key} describes no backup")
         self.check(true.is_whole, f"{key} publishes a damaged backup")
@@ -207,6 +210,7 @@ class Oracles:
         self.check(key.endswith(f"/manifests/{copy_id}.{level}.json"), f"{key} is called by another level")
         self.check(manifest["level"] == level, f"{key} says another level")
         self._check_adoptions(manifest)
+        self.on_demand.check_consistency(process, key, manifest)
         for file in manifest["files"]:
             self._check_file(f"{place}{copy_id}/{file['name']}.rdb", file, true)
         objects = self._world.the_vault.objects

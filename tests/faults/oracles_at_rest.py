@@ -111,6 +111,11 @@ class OraclesAtRest:
         self._world.the_vault.objects[f"{place}claim.json"] = json.dumps(claim).encode()
         self._claimed_at.setdefault(place, self._events)
 
+    @property
+    def has_lost_copies(self) -> bool:
+        """True when somebody took away a copy, or its manifest, at any time."""
+        return self._taken_at >= 0
+
     def is_claimed(self, place: str) -> bool:
         """True when a place is another stack's."""
         return place in self._claimed_at
@@ -124,7 +129,7 @@ class OraclesAtRest:
             seen.copies, seen.listed_at = self.known_copies(given[0]), self._events
         elif label == "rules.find_rule":
             seen.rule, seen.calls_since_rule = answer, 0
-        elif label == "source.find_instance":
+        elif label in ("source.find_instance", "live.find_instance"):
             seen.found_instance = answer is not None
 
     # -------------------------------------------------------------- marks, plans

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-from tests.faults.all_scenarios import AT_REST, SCENARIOS
-from tests.faults.fault import EVENTS, EVENTS_AT_REST, Fault, Kind, kinds_of
+from tests.faults.all_scenarios import AT_REST, OF_SOURCES, SCENARIOS
+from tests.faults.fault import EVENTS, EVENTS_AT_REST, EVENTS_ON_DEMAND, Fault, Kind, kinds_of
 from tests.faults.single import Schedule, calls_of
 
 FARTHEST = 40  # calls between the two
@@ -20,6 +20,7 @@ def sample_pairs(count: int, seed: int) -> Iterator[Schedule]:
     for _ in range(count):
         name = chance.choice(names)
         events = EVENTS_AT_REST if name in AT_REST else EVENTS
+        events += EVENTS_ON_DEMAND if name in OF_SOURCES else ()
         yield Schedule(name, _pair(calls[name], events, chance))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule import Rule, RuleState
 from tests.fakes.rdb_files import rdb_file
-from tests.faults.fault import EVENTS_AT_REST, Kind
+from tests.faults.fault import EVENTS_AT_REST, EVENTS_ON_DEMAND, Kind
+from tests.faults.hourly import change_hooks, look
 from tests.faults.people_at_rest import happen_at_rest
 
 if TYPE_CHECKING:
@@ -30,16 +31,33 @@ def let_happen(world: World, kind: object, rule: str) -> None:
     elif kind is Kind.BACKUP_VANISHES:
         backups = world.the_source._backups.get(instance)
         if backups:
-            world.the_source.remove_backup(instance, backups[-1].backup_id)
+            world.the_source.lose_backup(instance, backups[-1].backup_id)
     elif kind is Kind.INSTANCE_VANISHES:
-        if world.the_source.find_instance(instance) is not None:
-            world.the_source.remove_instance(instance)
-    elif kind is Kind.BACKUP_ARRIVES and instance:
+        _remove_instance(world, found)
+    elif kind is Kind.BACKUP_ARRIVES and found is not None and not found.is_live:
         add_arrival(world, instance)
     elif kind in EVENTS_AT_REST:
         happen_at_rest(world, kind, rule)
+    elif kind in EVENTS_ON_DEMAND:
+        _happen_on_demand(world, kind, rule)
     else:
         _take_away(world, kind)
+
+
+def _remove_instance(world: World, rule: Rule | None) -> None:
+    if rule is None:
+        return
+    if rule.is_live:
+        world.server.is_there = False
+    elif world.the_source.find_instance(rule.instance) is not None:
+        world.the_source.remove_instance(rule.instance)
+
+
+def _happen_on_demand(world: World, kind: object, rule: str) -> None:
+    if kind is Kind.HOURLY_LOOK:
+        look(world)
+    else:
+        change_hooks(world, rule)
 
 
 def add_arrival(world: World, instance: str) -> None:

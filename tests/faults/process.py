@@ -13,6 +13,7 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess
 from tests.fakes.journal import Line
 
 if TYPE_CHECKING:
@@ -153,14 +154,20 @@ class Process:
         self.runs = self._watch("runs", world.tables.runs)
         self.executions = self._watch("executions", world.executions)
         self._source = self._watch("source", world.the_source)
+        self._live = self._watch("live", world.server)
         self._vault = self._watch("vault", world.the_vault)
+        self.hooks = self._watch("hooks", world.functions)
 
     def _watch(self, name: str, port: Any) -> Any:
         return watched(name, type(port))(self, port)
 
-    def source(self, provider: str) -> Any:
-        assert provider == "elasticache"
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Any:
+        assert provider != LIVE_PROVIDER, "a server that is reached directly lists nothing"
         return self._source
+
+    def live_source(self, access: SourceAccess) -> Any:
+        assert access.address, "nobody has said where the server is"
+        return self._live
 
     def vault(self, name: str) -> Any:
         assert name == "default"

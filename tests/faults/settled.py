@@ -11,12 +11,13 @@ from tests.faults.fault import OF_ONE_BACKUP, PASSING, Fault, Kind
 from tests.faults.injector import SECRET
 from tests.faults.oracles import Violation
 from tests.faults.settled_at_rest import check_at_rest, find_worthwhile
+from tests.faults.settled_on_demand import check_taken
 from tests.faults.world import World
 
 
 def find_copyable(world: World, rule: Rule) -> set[str]:
     """The ids of the copies that a run of the rule can make or find now."""
-    instance = world.the_source.find_instance(rule.instance)
+    instance = None if rule.is_live else world.the_source.find_instance(rule.instance)
     is_run = rule.state is RuleState.ACTIVE or (rule.state is RuleState.PAUSED and world.request.on_request)
     if not is_run or instance is None or not instance.available:
         return set()
@@ -46,7 +47,10 @@ def check_the_faulty_run(world: World) -> None:
     struck = world.injector.struck
     if not struck:
         return
-    missing = {copy_id for copy_id in find_missing(world) if "-new-" not in copy_id}  # what arrived may wait
+    check_taken(world)
+    asked_for = {backup.copy_id for backup in world.oracles.on_demand.requested.values()}
+    # What arrived, or was complete only after the run had looked, may wait.
+    missing = {copy_id for copy_id in find_missing(world) - asked_for if "-new-" not in copy_id}
     if not missing:
         return
     if all(fault.kind in PASSING for fault, _, _ in struck):
@@ -129,7 +133,10 @@ def check_settled(world: World) -> None:
         _check_rule(world, rule)
         if rule.state is not RuleState.DELETING:
             check_at_rest(world, rule)
-    texts = [*tables.status_records.values(), *tables.histories.values()]
+    oracles.on_demand.check_settled()
+    oracles.on_demand.check_made()
+    texts: list[object] = [*tables.status_records.values(), *tables.histories.values()]
+    texts += [*tables.freeze_records.values(), *tables.made_records.values()]
     oracles.check(SECRET not in json.dumps(texts), "a signed link stands in the table")
     _check_staging(world)
 
@@ -162,6 +169,9 @@ def _check_rule(world: World, rule: Rule) -> None:
         report = json.loads(text)
         oracles.check(report["state"] != "going", f"the run {report['run']} is told to be going and is over")
     copies = {entry.copy_id for entry in world.the_vault.catalog(rule.place.path).entries}
+    if rule.is_live and world.runs_by_itself(rule):
+        newest = f"{world.ticked_at:%Y%m%dT%H%M%SZ}"
+        oracles.check(any(copy_id >= newest for copy_id in copies), f"{rule.name} has no copy of the newest run")
     copyable = find_copyable(world, rule)
     for key in world.the_vault.objects:
         if key.endswith(".rdb") and key.startswith(rule.place.path):
@@ -174,7 +184,7 @@ def _check_staging(world: World) -> None:
     if not world.the_source.staged:
         return
     rules = world.tables.rules.rules()
-    if any(world.the_source.find_instance(rule.instance) is None for rule in rules):
+    if any(world.find_instance(rule) is None for rule in rules):
         return
     told = ("StagedFilesLeft", "RunEndedEarly", "RunFailed", "NotHandedOver")
     if any(event in world.counts for event in told):

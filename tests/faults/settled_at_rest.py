@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from rdbkeeper.domain.catalog import CatalogEntry, Level
-from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.rule import Rule
 from tests.faults.reference import KnownCopy, are_too_old, find_kept
 from tests.faults.world import World
 
@@ -35,8 +35,7 @@ def find_worthwhile(world: World, rule: Rule, copy_ids: set[str]) -> set[str]:
 
 def check_at_rest(world: World, rule: Rule) -> None:
     """Raise Violation unless a rule's place holds what it should, and nothing that runs left behind."""
-    instance = world.the_source.find_instance(rule.instance)
-    if rule.state is not RuleState.ACTIVE or instance is None or not instance.available:
+    if not world.runs_by_itself(rule):
         return  # no run got as far
     if not world.oracles.at_rest.is_claimed(rule.place.path):
         _check_retention(world, rule)
@@ -65,7 +64,9 @@ def _find_fetched_again(world: World, rule: Rule, copies: tuple[KnownCopy, ...],
 
     Before a backup is copied it is taken for one with a sum, and as such it would stay.
     """
-    listed = {backup.copy_id for backup in world.the_source._backups[rule.instance] if backup.taken_at is not None}
+    listed = {
+        backup.copy_id for backup in world.the_source._backups.get(rule.instance, ()) if backup.taken_at is not None
+    }
     fresh = {
         copy.copy_id for copy in copies if copy.copy_id in left and copy.copy_id in listed and not copy.is_verified
     }

@@ -15,12 +15,13 @@ from greenlet import getcurrent, greenlet
 from rdbkeeper.domain.transfer import CopySettings
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.faults.execution import Execution
-from tests.faults.fault import EVENTS_AT_REST, Kind, kinds_of
+from tests.faults.fault import EVENTS_AT_REST, EVENTS_ON_DEMAND, Kind, kinds_of
 from tests.faults.oracles import Violation
 from tests.faults.people import add_arrival, let_happen
 from tests.faults.process import Process
 from tests.faults.settled import settle
 from tests.faults.simulated_rest import make_at_rest
+from tests.faults.simulated_sources import has_hooks, is_live, let_make_backups, make_of_another_source
 from tests.faults.world import PART_BYTES, World
 
 RULE = "nightly"
@@ -37,7 +38,9 @@ _DAILY_DOINGS = (
     Kind.RULE_MOVED,
 )
 _RARE_DOINGS = (Kind.RULE_DELETED, Kind.INSTANCE_VANISHES)
-AT_REST_RATE = 0.5  # of the stories in which copies lie there from the beginning
+OTHER_SOURCES_RATE = 0.15  # of the stories that are of servers reached directly, of links, and of exports without names
+AT_REST_RATE = 0.5  # of the others: those in which copies lie there from the beginning
+ON_DEMAND_RATE = 0.2  # of those in which runs have backups made
 
 
 def play_seed(seed: int, told: list[str] | None = None) -> World:
@@ -59,6 +62,8 @@ class _Story:
         self.world = _make_world(self.random)
         has_copies = bool(self.world.oracles.at_rest.published)
         self.doings = (*_DAILY_DOINGS, *EVENTS_AT_REST) if has_copies else _DAILY_DOINGS
+        if has_hooks(self.world, RULE):
+            self.doings += (*EVENTS_ON_DEMAND, Kind.HOURLY_LOOK)
         self.fault_rate = self.random.choice((0.0, 0.01, 0.03, 0.08))
         self.doing_rate = self.random.choice((0.0, 0.004, 0.015))
         self.stop_rate = self.random.choice((0.0, 0.0, 0.003, 0.01))
@@ -80,7 +85,7 @@ class _Story:
                 execution.wake_s += chance.choice((0, 0, 20, 400, 1300))
             self._drive()
             world.injector.end_outages()
-            world.clock.advance(chance.choice((60, 900, 3600, 80_000)))
+            world.hours.pass_by(chance.choice((60, 900, 3600, 80_000)))
         world.injector.end_faults()
         world.take_turns = None
         settle(world)
@@ -166,7 +171,7 @@ class _Story:
         now_s = self.world.clock.monotonic()
         moments = [until for one, until in self._frozen_until.items() if one in self._at_work]
         moments += [one.wake_s for one in self.world.executions.going() if one not in self._at_work]
-        self.world.clock.advance(max(0.25, min(moments, default=now_s) - now_s))
+        self.world.hours.pass_by(max(0.25, min(moments, default=now_s) - now_s))
 
     def _choose(self, label: str) -> Kind | None:
         if self.random.random() >= self.fault_rate:
@@ -175,11 +180,19 @@ class _Story:
 
 
 def _make_world(chance: random.Random) -> World:
-    world = World()
-    if chance.random() < AT_REST_RATE:
-        make_at_rest(world, chance, RULE)
+    roll = chance.random()
+    if roll < OTHER_SOURCES_RATE:
+        world = make_of_another_source(chance, RULE)
     else:
-        world.add_rule(RULE, bandwidth_mbps=chance.choice((0, 0, 0, 1)))
+        world = World()
+        if chance.random() < AT_REST_RATE:
+            make_at_rest(world, chance, RULE)
+        else:
+            world.add_rule(RULE, bandwidth_mbps=chance.choice((0, 0, 0, 1)))
+    if is_live(world, RULE):
+        return world
+    if chance.random() < ON_DEMAND_RATE:
+        let_make_backups(world, chance, RULE)
     spread = chance.choice((10**9, 10**9, 150))
     world.copying = CopySettings(part_size_bytes=PART_BYTES, lanes=1, spread_from_bytes=spread, workers=3)
     world.operations_weigh = chance.choice((1, 1, 1, 150))

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 
-from tests.faults.all_scenarios import SCENARIOS
-from tests.faults.fault import EVENTS, EVENTS_AT_REST, Fault, Kind, kinds_of
+from tests.faults.all_scenarios import ON_DEMAND, SCENARIOS
+from tests.faults.fault import CALLS_ON_DEMAND, EVENTS, EVENTS_AT_REST, EVENTS_ON_DEMAND, Fault, Kind, kinds_of
 from tests.faults.oracles import Violation
 from tests.faults.settled import check_the_faulty_run, settle
 from tests.faults.world import World
@@ -21,6 +21,11 @@ WITH_PEOPLE = (
     "spread_over_workers",
     "after_a_run_that_was_killed",
     "nothing_new",
+)
+ON_DEMAND_WITH_PEOPLE = (
+    "a_backup_with_writes_frozen",
+    "after_a_run_that_was_killed_with_writes_frozen",
+    "a_cluster_read_in_two_ways",
 )
 AT_REST_WITH_PEOPLE = (
     "the_last_copy_is_kept",
@@ -109,9 +114,19 @@ def play(schedule: Schedule, told: list[str] | None = None) -> World:
 def single_faults(scenario: str) -> Iterator[Schedule]:
     """Every schedule of one fault; in some of the scenarios people come before every call as well."""
     for at, call in enumerate(calls_of(scenario), 1):
-        of_people = EVENTS if scenario in WITH_PEOPLE else EVENTS_AT_REST if scenario in AT_REST_WITH_PEOPLE else ()
-        for kind in (*kinds_of(call), *of_people):
-            yield Schedule(scenario, (Fault(at, kind),))
+        for number, kind in enumerate((*kinds_of(call), *_find_events(scenario))):
+            # What other scenarios try as well is thinned out where a run has a backup made.
+            if scenario not in ON_DEMAND or call in CALLS_ON_DEMAND or (at + number) % 8 == 0:
+                yield Schedule(scenario, (Fault(at, kind),))
+
+
+def _find_events(scenario: str) -> tuple[Kind, ...]:
+    """What people do before every call of a scenario."""
+    if scenario in WITH_PEOPLE:
+        return EVENTS
+    if scenario in ON_DEMAND_WITH_PEOPLE:
+        return (*EVENTS, *EVENTS_ON_DEMAND)
+    return EVENTS_AT_REST if scenario in AT_REST_WITH_PEOPLE else ()
 
 
 def problem_of(play_it: Callable[[], World]) -> tuple[str | None, Counter[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rdbkeeper.domain.errors import BackupGone, SourceUnavailable
+from rdbkeeper.domain.errors import BackupGone, RdbkeeperError, SourceUnavailable
 from tests.fakes.clock import FakeClock
 from tests.fakes.rdb_files import flip_bit
 from tests.faults.fault import Kind
@@ -55,7 +55,13 @@ class SlowStream:
         self._stream.close()
 
 
-def break_stream(stream: Any, asked_bytes: int, kind: Kind | None, clock: FakeClock) -> Any:
+def break_stream(
+    stream: Any,
+    asked_bytes: int,
+    kind: Kind | None,
+    clock: FakeClock,
+    reset: type[RdbkeeperError] = SourceUnavailable,
+) -> Any:
     """The stream as a fault of that kind makes it; the stream itself for every other kind."""
     if kind is Kind.SLOW_STREAM:
         return SlowStream(stream, clock, SLOW_READ_S)
@@ -68,7 +74,7 @@ def break_stream(stream: Any, asked_bytes: int, kind: Kind | None, clock: FakeCl
     if kind is Kind.GONE_MIDWAY:
         return BrokenStream(data[:at], BackupGone("The file went away while it was read."))
     if kind in _RESETS:
-        return BrokenStream(data[:at], SourceUnavailable("The link has expired, or the connection broke off."))
+        return BrokenStream(data[:at], reset("The link has expired, or the connection broke off."))
     if kind in _CUTS:
         return BrokenStream(data[:at])
     if kind is Kind.DRIP:

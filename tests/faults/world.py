@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
-from rdbkeeper.domain.backup import Backup, BackupState
+from rdbkeeper.domain.backup import Backup, BackupState, Instance
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import FleetRefused, RdbkeeperError
-from rdbkeeper.domain.retention import KEEP_EVERYTHING, Retention
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.run_request import RunRequest
@@ -20,15 +20,19 @@ from rdbkeeper.flows.runs.run import run_rule
 from rdbkeeper.ports import Poll, Record
 from tests.fakes.clock import FakeClock
 from tests.fakes.journal import Line
-from tests.fakes.source import MemorySource
 from tests.fakes.table import MemoryTables
 from tests.fakes.vault import MemoryVault
 from tests.faults.execution import LONGEST_EXECUTION_S, REPLAY_AFTER_S, Execution, SimulatedEngine, Suspended
+from tests.faults.functions import OwnersFunctions
+from tests.faults.hourly import Hours
 from tests.faults.injector import ForeignError, Injector
+from tests.faults.one_thread import one_thread
 from tests.faults.oracles import Oracles, has_crc
 from tests.faults.people import let_happen
 from tests.faults.people_at_rest import delete
 from tests.faults.process import Process, ProcessDied
+from tests.faults.servers import ChangingServer
+from tests.faults.sources import SimulatedSource
 
 FIRST_NIGHT = datetime(2026, 11, 14, 2, 15, tzinfo=UTC)
 DAY_S = 24 * 3600.0
@@ -54,37 +58,22 @@ class TrueBackup:
 
 
 @lru_cache(maxsize=64)
-def _rule(
-    name: str,
-    instance: str,
-    prefix: str,
-    bandwidth_mbps: int,
-    retention: Retention,
-    audit_every_days: int,
-    cycle: Cycle,
-) -> Rule:
-    return Rule(
-        name=name,
-        provider="elasticache",
-        instance=instance,
-        cycle=cycle,
-        created_at=datetime(2026, 11, 1, tzinfo=UTC),
-        prefix=prefix,
-        bandwidth_mbps=bandwidth_mbps,
-        retention=retention,
-        audit_every_days=audit_every_days,
-        state=RuleState.ACTIVE,
-    )
+def _rule(name: str, instance: str, what: tuple[tuple[str, Any], ...]) -> Rule:
+    made_at = datetime(2026, 11, 1, tzinfo=UTC)
+    return Rule(name=name, instance=instance, created_at=made_at, prefix="redis/", state=RuleState.ACTIVE, **dict(what))
 
 
 class World:
     """Everything that there is in one schedule or one seed."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: type[SimulatedSource] = SimulatedSource) -> None:
         self.clock = FakeClock()
         self.tables = MemoryTables(self.clock)
-        self.the_source = MemorySource(clock=self.clock)
+        self.the_source = provider(clock=self.clock)
         self.the_vault = MemoryVault(clock=self.clock, smallest_part_bytes=PART_BYTES)
+        self.server = ChangingServer()
+        self.functions = OwnersFunctions(self.clock)
+        self.hours = Hours(self)
         self.executions = SimulatedExecutions(self)
         self.injector = Injector(self)
         self.oracles = Oracles(self)
@@ -101,22 +90,18 @@ class World:
         self.told: list[str] | None = None
         self.take_turns: Callable[[Process, str], None] | None = None
         self.arrivals = 0
+        self.ticked_at = self.clock.now()
         self.cut_deletions: list[tuple[str, str]] = []  # rules and manifests
 
     # ------------------------------------------------------------- set it up
 
-    def add_rule(
-        self,
-        name: str = "nightly",
-        instance: str = "orders",
-        bandwidth_mbps: int = 0,
-        retention: Retention = KEEP_EVERYTHING,
-        audit_every_days: int = 0,
-        cycle: Cycle = MANUALLY,
-    ) -> None:
-        rule = _rule(name, instance, "redis/", bandwidth_mbps, retention, audit_every_days, cycle)
+    def add_rule(self, name: str = "nightly", instance: str = "orders", **what: object) -> None:
+        """A rule that says so, and otherwise what a rule of a test says; its instance is there."""
+        said = {"provider": "elasticache", "cycle": MANUALLY, **what}
+        rule = _rule(name, instance, tuple(said.items()))
         self.tables.rules.create_rule(rule, self.tables.registry_revision)
-        self.the_source.add_instance(instance)
+        if not rule.is_live:
+            self.the_source.add_instance(instance)
 
     def add_backup(
         self,
@@ -131,6 +116,10 @@ class World:
         """A backup taken so many days after the first night."""
         taken_at = FIRST_NIGHT + timedelta(days=nights)
         backup = self.the_source.add_backup(instance, backup_id, taken_at, files, state)
+        return self.add_truth(backup, files, is_whole=is_whole)
+
+    def add_truth(self, backup: Backup, files: dict[str, bytes], *, is_whole: bool = True) -> TrueBackup:
+        """Know what a backup really is."""
         self.truth[backup.copy_id] = TrueBackup(backup, files, is_whole)
         return self.truth[backup.copy_id]
 
@@ -142,13 +131,14 @@ class World:
 
     def tick(self) -> None:
         """One fire of every rule, until nothing is going any more."""
+        self.ticked_at = self.clock.now()
         for name in sorted(self.tables.rule_records):
             self.fire(name)
         self.drive()
 
     def quiet_tick(self) -> None:
         """The next day's fire, on which nothing fails."""
-        self.clock.advance(DAY_S)
+        self.hours.pass_by(DAY_S)
         self.tick()
 
     def drive(self) -> None:
@@ -157,7 +147,7 @@ class World:
             execution = min(going, key=lambda execution: (execution.wake_s, execution.order))
             wait_s = execution.wake_s - self.clock.monotonic()
             if wait_s > 0:
-                self.clock.advance(wait_s)
+                self.hours.pass_by(wait_s)
             self.invoke(execution)
 
     def invoke(self, execution: Execution, skew_s: float = 0.0) -> None:
@@ -171,8 +161,10 @@ class World:
         self.oracles.check(execution.invocations <= MOST_INVOCATIONS, "an execution never ends")
         self.trace(f"{execution.arn} begins its invocation {execution.invocations}")
         try:
-            answer = run_rule(SimulatedEngine(process), execution.context(process), POLL)
+            with one_thread(PART_BYTES):
+                answer = run_rule(SimulatedEngine(process), execution.context(process), POLL)
             self.oracles.check_answer(answer)
+            self.oracles.on_demand.check_answer(execution, answer)
             self._end(execution, process, "SUCCEEDED")
         except Suspended as wait:
             if process.is_alive:
@@ -226,6 +218,15 @@ class World:
 
     def find_rule(self, name: str) -> Rule | None:
         return self.tables.rules.find_rule(name)
+
+    def find_instance(self, rule: Rule) -> Instance | None:
+        """The instance of a rule as its provider knows it."""
+        return (self.server if rule.is_live else self.the_source).find_instance(rule.instance)
+
+    def runs_by_itself(self, rule: Rule) -> bool:
+        """Whether the rule's timer brings a run that gets as far as copying."""
+        instance = self.find_instance(rule)
+        return rule.state is RuleState.ACTIVE and instance is not None and instance.available
 
     def edit(self, name: str, **changes: object) -> None:
         """Change a rule as a person would; nothing where it is gone."""

@@ -28,6 +28,9 @@ class Promise(StrEnum):
     STAYS = "what a retention, a hold or a lock keeps stays, and one verified copy that is present always does"
     PROVEN = "a copy is called whole or damaged after it was read, and by what was read"
     EXACT = "what no retention keeps goes, whole, and nothing is left of it"
+    THAWED = "writes are frozen no longer than a backup needs and its rule allows, whoever dies"
+    ASKED_ONCE = "a run has one backup made, within what a day allows, and removes what is its own"
+    CONSISTENT = "a copy is called no more consistent than it is, and no less"
     IN_TURN = "backups are copied oldest first, and each part is moved by one sandbox"
 
 

@@ -84,7 +84,7 @@ IN_CHARGE = (
         Promise.WANTED,
         Change(
             "flows/runs/context.py",
-            "if not fresh.has_same_target(rule):",
+            "if not (fresh.has_same_target(rule) and fresh.access.leads_to_same(rule.access)):",
             "if not fresh:",
         ),
     ),

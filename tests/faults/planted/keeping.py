@@ -186,7 +186,7 @@ KEEPING = (
     PlantedBug(
         "copies go although their source has gone meanwhile",
         Promise.STAYS,
-        Change(_RETAIN, "if self.context.source(rule).find_instance(rule.instance) is None:", "if not rule:"),
+        Change(_RETAIN, "if self.context.find_instance(rule) is None:", "if not rule:"),
     ),
     PlantedBug(
         "the keepers are not looked at",
@@ -331,9 +331,8 @@ KEEPING = (
         Promise.CONVERGES,
         Change(
             "flows/runs/run.py",
-            "moved = legs.copy(transfer)",
-            "pass",
-            below="transfer = self._complete_to_read_back(legs, export, moved)",
+            "moved = legs.copy(self._complete_to_read_back(legs, export, moved))",
+            "moved = self._complete_to_read_back(legs, export, moved)",
         ),
     ),
 )

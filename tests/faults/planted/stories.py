@@ -16,7 +16,12 @@ from tests.faults.planted.telling import RULE, STORIES, make_world, once, story
 from tests.faults.process import Process, ProcessDied
 
 # What fails in a scenario although nothing is made to fail.
-_FAILING = {"one_damaged_among_good_ones": {"bad"}, "an_export_that_never_ends": {"stuck"}}
+_FAILING = {
+    "one_damaged_among_good_ones": {"bad"},
+    "an_export_that_never_ends": {"stuck"},
+    "a_backup_that_fails_at_its_provider": {"rdbkeeper-2a3b62b5-20261121030000"},
+    "files_behind_links": {"bad"},
+}
 
 
 # ---------------------------------------------------------- nothing fails
@@ -62,7 +67,7 @@ def the_name_of_a_deleted_backup_is_used_again() -> None:
     world = make_world(40)
     make_strict(world)
     world.tick()
-    world.the_source.remove_backup("orders", "b0")
+    world.the_source.lose_backup("orders", "b0")
     world.add_backup("b0", 3, {"0001": rdb_file(60, seed=9)})
     world.quiet_tick()
     check_done(world)
@@ -98,6 +103,8 @@ def what_is_not_complete_at_its_source_is_not_copied() -> None:
     world.tick()
     copies = world.oracles.published_copies()
     world.oracles.check(len(copies) == 1, f"{sorted(copies)} were copied and only one of them is complete")
+    asked = world.injector.calls.count("source.request_export")
+    world.oracles.check(asked == 1, "an export was asked for of a backup that is not complete")
 
 
 @story

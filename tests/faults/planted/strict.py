@@ -33,7 +33,7 @@ class StrictOracles(Oracles):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.at_rest = world.oracles.at_rest
+        self.at_rest, self.on_demand = world.oracles.at_rest, world.oracles.on_demand
         self._strict_world = world
         self.lines = 0
         self.outcomes: dict[str, dict[str, str]] = defaultdict(dict)  # by execution: each copy's outcome
@@ -46,8 +46,10 @@ class StrictOracles(Oracles):
         self.check(self.lines < MOST_LINES, "a run never stops telling")
         if line.event != "BackupOutcome":
             return
-        copy_id, status = line.fields["copy_id"], line.fields["status"]
-        self.outcomes[execution.arn][copy_id] = status
+        # What was asked for and not made has no copy's id; it fails by its own.
+        copy_id, status = line.fields["copy_id"] or f"-{line.fields['backup']}", line.fields["status"]
+        if self.outcomes[execution.arn].get(copy_id) != Status.FAILED:
+            self.outcomes[execution.arn][copy_id] = status
         if status == Status.FAILED:
             self._failed_in_chain[_chain_of(execution)].add(copy_id)
         if status == Status.COPIED:

@@ -1,0 +1,294 @@
+"""Bugs in having backups made: in asking, waiting and removing, and in freezing writes around it."""
+
+from __future__ import annotations
+
+from tests.faults.planted.bug import Change, PlantedBug, Promise
+
+_FIRST = "flows/runs/backup_first.py"
+_MADE = "flows/runs/made_backups.py"
+_THAW = "flows/thaw.py"
+_LOOK = "flows/fleet/thawing.py"
+_DOMAIN = "domain/backup_first.py"
+_SCAN = "flows/runs/scan.py"
+_RUN = "flows/runs/run.py"
+_STILL_FROZEN = (
+    'self.engine.step("tell that writes are frozen", partial(self.steps.tell_still_frozen, self.rule, error))'
+)
+
+ASKING = (
+    # -------------------------------------------------------------- freezing
+    PlantedBug(
+        "a freeze is not put on record",
+        Promise.THAWED,
+        Change(_FIRST, "self.context.runs.record_freeze(rule.name, freeze)", "pass"),
+    ),
+    PlantedBug(
+        "a freeze is put on record after it was asked for",
+        Promise.THAWED,
+        Change(_FIRST, "self.context.runs.record_freeze(rule.name, freeze)", "pass"),
+        also=Change(
+            _FIRST,
+            "self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s))",
+            "self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s)); "
+            "self.context.runs.record_freeze(rule.name, freeze)",
+        ),
+    ),
+    PlantedBug(
+        "a freeze that is repeated has all of its time again",
+        Promise.THAWED,
+        Change(
+            _FIRST,
+            "freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
+            "freeze = Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
+        ),
+        also=Change(_FIRST, "if there is not None and now >= there.until:", "if there is not None and not now:"),
+    ),
+    PlantedBug(
+        "a freeze takes the place of one that nobody has thawed",
+        Promise.THAWED,
+        Change(_FIRST, "if there is not None and there.execution != self.context.execution:", "if not now:"),
+        also=Change(
+            _FIRST,
+            "freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
+            "freeze = Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
+        ),
+    ),
+    PlantedBug(
+        "a freeze that failed is not thawed",
+        Promise.THAWED,
+        Change(_FIRST, "self._thaw()  # it may have frozen some of them", "pass"),
+    ),
+    PlantedBug(
+        "writes are not thawed when the backup cannot be asked for",
+        Promise.THAWED,
+        Change(
+            _FIRST,
+            "except RdbkeeperError:",
+            "except ArithmeticError:",
+            below='found = self._wait(_asked_at(asked), until) if "failed" not in asked else {}',
+        ),
+    ),
+    PlantedBug(
+        "a request is repeated while writes are frozen",
+        Promise.THAWED,
+        Change(
+            _FIRST,
+            "ask = partial(self.steps.request_at_once, self.rule, self.name)",
+            "ask = partial(self.steps.request, self.rule, self.name)",
+        ),
+    ),
+    PlantedBug(
+        "a freeze has no end while the backup is not there",
+        Promise.THAWED,
+        Change(_FIRST, "if frozen_until is not None and now >= frozen_until:", "if not now:"),
+    ),
+    PlantedBug(
+        "a freeze that came late is thawed by nobody",
+        Promise.THAWED,
+        Change(
+            _FIRST,
+            "freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, now)",
+            'if there is None: return {"was_frozen": False}\n        freeze = there',
+        ),
+    ),
+    PlantedBug(
+        "what was left frozen is not looked for",
+        Promise.THAWED,
+        Change(_FIRST, "self.thaw_what_was_left(rule)", "pass"),
+    ),
+    PlantedBug(
+        "a freeze is struck off before it is thawed",
+        Promise.THAWED,
+        Change(_THAW, "hooks.call(", "runs.forget_freeze(rule, freeze.execution); hooks.call("),
+    ),
+    PlantedBug(
+        "what is thawed stays on record",
+        Promise.THAWED,
+        Change(_THAW, "runs.forget_freeze(rule, freeze.execution)", "pass"),
+    ),
+    PlantedBug(
+        "the hourly look thaws what a run needs frozen",
+        Promise.CONSISTENT,
+        Change(_LOOK, "if freeze.until > work.clock.now() and _is_going(work, rule, freeze):", "if not freeze:"),
+    ),
+    PlantedBug(
+        "the hourly look thaws nothing while a run is going",
+        Promise.THAWED,
+        Change(_LOOK, "if freeze.until > work.clock.now() and _is_going(work, rule, freeze):", "if freeze:"),
+    ),
+    PlantedBug(
+        "a thaw that failed is told nobody",
+        Promise.HONEST,
+        Change(_FIRST, "self._tell(error)", "pass", _STILL_FROZEN),
+    ),
+    # ----------------------------------------------------------- consistency
+    PlantedBug(
+        "a freeze that ended too early counts",
+        Promise.CONSISTENT,
+        Change(_FIRST, 'if not stayed_frozen or datetime.fromisoformat(found["looked_at"]) > until:', "if not found:"),
+    ),
+    PlantedBug(
+        "a backup that outlasted its freeze is called consistent for its application",
+        Promise.CONSISTENT,
+        Change(
+            _FIRST,
+            "return self._describe(asked_at, self._wait(asked_at), Consistency.POINT_IN_TIME, reason)",
+            "return self._describe(asked_at, self._wait(asked_at), Consistency.APPLICATION, reason)",
+            below='reason = f"the backup was not complete after {seconds}, and writes were let go on"',
+        ),
+    ),
+    PlantedBug(
+        "a backup is called consistent for its application without a freeze",
+        Promise.CONSISTENT,
+        Change(
+            _FIRST,
+            "return self._describe(asked_at, self._wait(asked_at), Consistency.POINT_IN_TIME, reason)",
+            "return self._describe(asked_at, self._wait(asked_at), Consistency.APPLICATION, reason)",
+            below="asked_at = self._ask()",
+        ),
+    ),
+    PlantedBug(
+        "how consistent a backup is stands nowhere",
+        Promise.CONSISTENT,
+        Change(_FIRST, "self.context.runs.record_made_backup(rule.name, made)", "pass"),
+    ),
+    PlantedBug(
+        "a copy forgets how consistent its backup is",
+        Promise.CONSISTENT,
+        Change(_SCAN, "replace(backup, consistency=one.consistency, consistency_reason=one.reason)", "backup"),
+    ),
+    PlantedBug(
+        "a rule that demands frozen writes is told nothing",
+        Promise.HONEST,
+        Change(
+            _FIRST,
+            "if self.wish.demands_application and made.consistency is not Consistency.APPLICATION:",
+            "if not made:",
+        ),
+    ),
+    PlantedBug(
+        "a rule that demands frozen writes gets a backup without them",
+        Promise.HONEST,
+        Change(
+            _FIRST,
+            "if self.wish.demands_application:",
+            "if not frozen:",
+            below='error = from_record(frozen["failed"])',
+        ),
+    ),
+    # ---------------------------------------------------------------- asking
+    PlantedBug(
+        "every run of a chain has a backup made",
+        Promise.ASKED_ONCE,
+        Change(_FIRST, "if wish is None or rule.is_live or self.context.request.hand_overs:", "if wish is None:"),
+    ),
+    PlantedBug(
+        "a run that was cut off asks for a backup of another name",
+        Promise.ASKED_ONCE,
+        Change(
+            _FIRST,
+            "source.request_backup(instance, name, tags_of_made(self.context, rule))",
+            'name = f"{name[:-6]}{self.context.clock.now():%H%M%S}"; '
+            "source.request_backup(instance, name, tags_of_made(self.context, rule))",
+        ),
+    ),
+    PlantedBug(
+        "a backup is asked for before it is on record",
+        Promise.ASKED_ONCE,
+        Change(
+            _FIRST,
+            "self.context.runs.record_made_backup(rule.name, MadeBackup(name, self.context.clock.now()))",
+            "pass",
+        ),
+    ),
+    PlantedBug(
+        "a day is taken to have room for one more",
+        Promise.ASKED_ONCE,
+        Change(_DOMAIN, "if len(of_the_day) < most_a_day:", "if len(of_the_day) <= most_a_day:"),
+    ),
+    PlantedBug(
+        "a day is taken to have room for one less",
+        Promise.ASKED_ONCE,
+        Change(_DOMAIN, "if len(of_the_day) < most_a_day:", "if len(of_the_day) < most_a_day - 1:"),
+    ),
+    PlantedBug(
+        "a backup that is never made is waited for without end",
+        Promise.ENDS,
+        Change(_FIRST, "if now - asked_at > self.context.export_timeout:", "if not now:"),
+    ),
+    PlantedBug(
+        "a backup that failed is waited for",
+        Promise.HONEST,
+        Change(
+            _FIRST,
+            "if backup is not None and backup.state is BackupState.FAILED:",
+            "if backup is not None and not now:",
+        ),
+    ),
+    PlantedBug(
+        "a backup that is not complete counts as made",
+        Promise.CONSISTENT,
+        Change(_FIRST, "if backup is not None and backup.state is BackupState.COMPLETE:", "if backup is not None:"),
+    ),
+    PlantedBug(
+        "a backup that was not made fails nobody",
+        Promise.HONEST,
+        Change(_RUN, "outcomes = [*missed, *tried]", "outcomes = [*tried]"),
+    ),
+    PlantedBug(
+        "a backup that cannot be made ends the run",
+        Promise.OTHERS,
+        Change(_FIRST, "except (LeaseLost, RuleGone, RuleChanged):", "except RdbkeeperError:"),
+    ),
+    # -------------------------------------------------------------- removing
+    PlantedBug(
+        "a backup goes before its copy is verified",
+        Promise.ASKED_ONCE,
+        Change(
+            _MADE,
+            "elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):",
+            "elif backup.state is not BackupState.IN_PROGRESS:",
+        ),
+    ),
+    PlantedBug(
+        "a backup that failed stays at its provider",
+        Promise.ASKED_ONCE,
+        Change(
+            _MADE,
+            "elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):",
+            "elif self._has_verified_copy(rule, backup):",
+        ),
+    ),
+    PlantedBug(
+        "what was made is never removed",
+        Promise.ASKED_ONCE,
+        Change(
+            _MADE,
+            "if self.context.source(rule).remove_backup(instance, made.name, tags_of_made(self.context, rule)):",
+            "if not made:",
+        ),
+    ),
+    PlantedBug(
+        "a backup of another rule is taken for ours",
+        Promise.ASKED_ONCE,
+        Change(
+            _MADE,
+            "return {STACK_TAG: context.stack_name, RULE_TAG: rule.name}",
+            "return {STACK_TAG: context.stack_name}",
+        ),
+    ),
+    PlantedBug(
+        "what was not removed is forgotten",
+        Promise.ASKED_ONCE,
+        Change(
+            _MADE,
+            'self.context.journal.warning("MadeBackupLeft", line, reason=error.code)',
+            "self.context.runs.forget_made_backup(rule.name, made.name)",
+        ),
+    ),
+    PlantedBug(
+        "a backup that cannot be removed ends the run",
+        Promise.OTHERS,
+        Change(_MADE, "except RdbkeeperError as error:", "except ArithmeticError as error:"),
+    ),
+)
