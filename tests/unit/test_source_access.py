@@ -12,7 +12,7 @@ from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.rule_edit import RuleEdit
-from rdbkeeper.domain.source import NO_ACCESS, PROVIDERS, SourceAccess, Way, check_access
+from rdbkeeper.domain.source import NO_ACCESS, PROVIDERS, SourceAccess, Way, check_access, name_missing
 from tests.flows.world import make_rule
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -206,3 +206,20 @@ def test_backups_on_demand_begin_change_and_end_with_an_edit_that_says_so() -> N
     assert edited(asking, ends_backup_first=True).backup_first is None
     assert edited(rule, ends_backup_first=True) is rule
     assert not rule.is_same_wish(asking)
+
+
+@pytest.mark.parametrize(
+    ("provider", "access", "says", "hints"),
+    [
+        ("elasticache", NO_ACCESS, "no elasticache instance orders in this region", "replication groups"),
+        ("elasticache-serverless", NO_ACCESS, "in this region", "caches"),
+        ("memorydb", NO_ACCESS, "in this region", "clusters"),
+        ("tencentdb", SourceAccess(region="ap-beijing", secret="rdbkeeper/t"), "in ap-beijing", "`crs-...`"),
+    ],
+)
+def test_an_instance_that_is_missing_is_told_in_its_provider_s_words(
+    provider: str, access: SourceAccess, says: str, hints: str
+) -> None:
+    message, hint = name_missing(provider, "orders", access)
+    assert says in message
+    assert hints in hint

@@ -115,20 +115,37 @@ _WHAT_IS_NEEDED = {
 
 
 def _check_forms(access: SourceAccess, parent: str) -> None:
+    # No value is shown: where somebody writes a URL for an address, its password is in it.
     if access.region and not _REGION.fullmatch(access.region):
-        raise _wrong(parent, "region", access.region, "is not a region", _WHAT_IS_NEEDED["region"])
+        raise _wrong(parent, "region", "is no region", _WHAT_IS_NEEDED["region"])
     if access.secret and not _SECRET.fullmatch(access.secret):
         hint = "Write the name of a secret that begins with `rdbkeeper/`; other secrets this stack must not read."
-        raise _wrong(parent, "secret", "that", "is not the name of a secret that this stack may read", hint)
+        raise _wrong(parent, "secret", "is not the name of a secret that this stack may read", hint)
     if access.address:
         found = _ADDRESS.fullmatch(access.address)
         if found is None or not 1 <= int(found["port"]) <= 65535:
-            # Not shown: where somebody writes a URL, its password is in it.
-            raise _wrong(parent, "address", "that", "is not an address", _WHAT_IS_NEEDED["address"])
+            raise _wrong(parent, "address", "is no address", _WHAT_IS_NEEDED["address"])
     if not FEWEST_KEYS_PER_SECOND <= access.keys_per_second <= MOST_KEYS_PER_SECOND:
         hint = f"Write {FEWEST_KEYS_PER_SECOND} to {MOST_KEYS_PER_SECOND}."
-        raise _wrong(parent, "keys_per_second", str(access.keys_per_second), "is no such rate", hint)
+        raise _wrong(parent, "keys_per_second", "is no such rate", hint)
 
 
-def _wrong(parent: str, name: str, value: str, what: str, hint: str) -> InvalidRequest:
-    return InvalidRequest(f"{value[:80]!r} {what}.", field=f"{parent}{name}", hint=hint)
+def _wrong(parent: str, name: str, what: str, hint: str) -> InvalidRequest:
+    return InvalidRequest(f"The field {parent}{name} {what}.", field=f"{parent}{name}", hint=hint)
+
+
+def name_missing(provider: str, instance: str, access: SourceAccess) -> tuple[str, str]:
+    """What to say of an instance that its provider does not list: a sentence and a hint."""
+    where = f"in {access.region}" if access.region else "in this region"
+    return f"There is no {provider} instance {instance} {where}.", _WHERE_INSTANCES_ARE.get(provider, "")
+
+
+_WHERE_INSTANCES_ARE = {
+    "elasticache": "The action `instances` shows those that there are: replication groups, and nodes that belong to "
+    "none. A serverless cache is of the provider elasticache-serverless.",
+    "elasticache-serverless": "The action `instances` shows the caches that there are; a replication group is of the "
+    "provider elasticache.",
+    "memorydb": "The action `instances` shows the clusters that there are.",
+    "tencentdb": "Look at the region, and name the instance by its id, `crs-...`; the action `instances` shows those "
+    "that there are.",
+}

@@ -212,7 +212,7 @@ def block_for_missing_instance(rule: Rule) -> Block:
     """What a rule is told whose instance is not there."""
     return Block(
         "InstanceNotFound",
-        f"There is no instance {rule.instance} in this region.",
+        f"There is no instance {rule.instance} in {rule.access.region or 'this region'}.",
         "If it was deleted, its automatic backups went with it and the copies stay; delete the rule or point it at "
         "another instance.",
     )

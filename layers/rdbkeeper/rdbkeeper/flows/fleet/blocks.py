@@ -123,7 +123,8 @@ class RefreshBlocks:
             return self._block(rule, replace(found, owes_run=known.owes_run if known else False))
         if known is None:
             return self._catch_up_missed_start(rule, status)
-        if known.code in RETRIED_BLOCKS:
+        # Of a server that is reached directly only a run can tell.
+        if known.code in RETRIED_BLOCKS or (rule.is_live and known.code in INSTANCE_BLOCKS):
             return self._retry(rule, status, known)
         return self._unblock(rule, status, known) if self._is_over(rule, known) else RuleResult(rule_name)
 

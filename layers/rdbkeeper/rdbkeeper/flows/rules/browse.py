@@ -9,7 +9,7 @@ from rdbkeeper.domain.backup import Backup, Instance
 from rdbkeeper.domain.errors import InstanceNotFound
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
+from rdbkeeper.domain.source import NO_ACCESS, SourceAccess, name_missing
 from rdbkeeper.flows.rules.context import RulesContext
 from rdbkeeper.ports import Record
 
@@ -39,11 +39,8 @@ class BrowseSources:
         source = self.context.adapters.source(provider, access)
         instance = source.find_instance(name)
         if instance is None:
-            raise InstanceNotFound(
-                f"There is no {provider} instance {name} in this region.",
-                field="instance",
-                hint="The action `instances` shows those that there are.",
-            )
+            message, hint = name_missing(provider, name, access)
+            raise InstanceNotFound(message, field="instance", hint=hint)
         kept_by = self._find_kept_by(provider, name)
         backups = sorted(
             source.backups(instance), key=lambda backup: (backup.taken_at is None, backup.taken_at), reverse=True
@@ -84,7 +81,7 @@ def _describe_backup(backup: Backup, kept_by: KeptBy) -> Record:
         "automatic": backup.automatic,
         "state": backup.state.value,
         "taken_at": write_moment(backup.taken_at) if backup.taken_at else None,
-        "files": len(backup.shards),
+        "files": len(backup.shards) or None,  # some providers tell it only once files can be read
         "source_size": backup.source_size,
         "kept": bool(keepers),
         "kept_by": keepers,

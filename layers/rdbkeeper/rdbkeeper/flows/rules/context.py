@@ -10,6 +10,7 @@ from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import BackupsDisabled, InstanceNotFound, RuleNotFound, RuleNotReady, VaultNotFound
 from rdbkeeper.domain.live_backup import assume_server
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.source import name_missing
 from rdbkeeper.domain.status import find_instance_block
 from rdbkeeper.domain.vault import VaultBinding
 from rdbkeeper.flows.fleet.work import FleetWork
@@ -120,12 +121,8 @@ class RulesContext:
         """The rule's instance. Raises InstanceNotFound, and BackupsDisabled when it cannot be protected."""
         instance = self.find_instance(rule)
         if instance is None:
-            raise InstanceNotFound(
-                f"There is no {rule.provider} instance {rule.instance} in this region.",
-                field="source.instance",
-                hint="The action `instances` shows those that there are: replication groups, and nodes that belong to "
-                "none.",
-            )
+            message, hint = name_missing(rule.provider, rule.instance, rule.access)
+            raise InstanceNotFound(message, field="source.instance", hint=hint)
         block = find_instance_block(rule, instance)
         if block is not None and block.code == BackupsDisabled.__name__:
             raise BackupsDisabled(block.message, field="source.instance", hint=f"Switch them on first. {block.hint}")

@@ -116,7 +116,7 @@ def _preview_backup(backup: Backup) -> Record:
     return {
         "backup_id": backup.backup_id,
         "copy_id": backup.copy_id,
-        "files": len(backup.shards),
+        "files": len(backup.shards) or None,
         "source_size": backup.source_size,
     }
 
