@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from rdbkeeper.domain.errors import FleetUnavailable, SourceUnavailable, VaultDenied, VaultError, VaultUnavailable
+from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
+from rdbkeeper.domain.source import SourceAccess
 from rdbkeeper.domain.status import Block
 from rdbkeeper.ports import Record
 from tests.fakes.rdb_files import rdb_file
@@ -239,3 +242,17 @@ def test_a_block_of_a_rule_that_was_edited_is_that_of_the_rule_as_it_is(desk: De
     desk.reconcile().run()
     assert desk.shown()["state"] == "active"
     assert replace(desk.rule()).instance == "sessions"
+
+
+def test_the_block_of_a_server_that_only_runs_can_see_is_not_taken_for_over() -> None:
+    desk = Desk()
+    server = {"provider": "redis", "access": SourceAccess(address="queue.test:6379")}
+    desk.tables.rules.create_rule(new_rule(state=RuleState.ACTIVE, revision=AS_CREATED, **server), 0)
+    desk.work().claim_place(desk.rule())
+    desk.work().follow(NAME)
+    gone = Block("InstanceNotFound", "There is no instance orders in this region.", owes_run=True)
+    desk.tables.rules.record_block(NAME, gone)
+    assert codes(desk.reconcile().run()) == []  # at three o'clock no run is tried again
+    assert block(desk) == gone
+    desk.clock.advance(timedelta(hours=3).total_seconds())
+    assert codes(desk.reconcile().run()) == ["RunRetried"]
