@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.demo.checks import Tally, find_strays, load_and_compare, read_manifests
+from tests.demo.checks import Tally, find_strays, is_made_by_run, load_and_compare, read_manifests
+from tests.demo.every_source import EverySource
 from tests.demo.keep import KeepError, KeepFolder
 from tests.demo.rules_life import RulesLife
 from tests.demo.screen import Screen
 from tests.demo.vaults_life import RULE as RULE_ELSEWHERE
 from tests.demo.vaults_life import VaultsLife
-from tests.demo.world import ALLOWED_FOR_VAULTS, INSTANCES, STACK, World
+from tests.demo.world import INSTANCES, STACK, World, parameters_for
 from tests.local_cloud.durable import FunctionNeverStartsError
 from tests.local_cloud.front import AddressInUseError
 from tests.local_cloud.redis_server import EngineError, find_server
@@ -65,24 +68,29 @@ class _Demonstration:
         self._keep = keep
         self._failed = 0
         self._places: dict[str, str] = {}
+        self._seconds: dict[tuple[str, str], float] = {}
 
     def run(self) -> Tally:
         world = self._deploy()
+        every_source = EverySource(world, self._screen, self._expect)
         try:
             self._fill(world)
             self._register(world)
             self._fire_twice(world)
+            for rule in RULES.values():
+                self._seconds |= world.seconds_of_copies(rule)
             RulesLife(world, self._screen, self._expect).run()
             VaultsLife(world, self._screen, self._expect).run()
+            every_source.run()
         except (RuntimeError, TimeoutError, FunctionNeverStartsError, BotoCoreError, ClientError) as error:
             self._expect(False, f"{type(error).__name__}: {error}")
         self._show_logs(world)
         self._show_bucket(world)
-        return self._check_copies(world)
+        return self._check_copies(world, every_source)
 
     def _deploy(self) -> World:
         with self._screen.step("Deploying template.yaml"):
-            deployment = self._cloud.deploy(stack=STACK, parameters={"ExportPollSeconds": "1", **ALLOWED_FOR_VAULTS})
+            deployment = self._cloud.deploy(stack=STACK, parameters=parameters_for(self._cloud))
             for logical_id, name in deployment.resources.items():
                 self._screen.line(f"{logical_id:<22} {name}")
         return World(self._cloud, deployment)
@@ -136,30 +144,40 @@ class _Demonstration:
             with self._screen.step(f"The manifest {key}"):
                 self._screen.document(world.read(key).decode())
 
-    def _check_copies(self, world: World) -> Tally:
+    def _check_copies(self, world: World, every_source: EverySource) -> Tally:
         manifests = read_manifests(world)
-        loaded = 0
+        listed = [*world.listed_backups(), *every_source.listed_backups]
         with self._screen.step("Loading every copied file into a second real server, and comparing digests"):
-            for manifest in manifests:
-                for file in manifest["files"]:
-                    same = load_and_compare(world, manifest, file, self._keep)
-                    loaded += same
-                    self._expect(same, f"{file['key']} differs from its source")
-                    self._screen.line(f"{'equal' if same else 'DIFFERS':<8}{file['key']}")
-            for stray in find_strays(world, manifests, self._places):
+            loaded = self._load_all(world, manifests)
+            for stray in find_strays(world, manifests, {**self._places, **every_source.places}, listed):
                 self._expect(False, f"{stray} is not where it belongs")
+        for rule in (RULES["create_weekly_rule"], *every_source.places):
+            self._seconds |= world.seconds_of_copies(rule)
+        every_source.show_table(manifests, loaded, self._seconds)
         if self._keep is not None:
             self._keep_manifests(world, self._keep)
         data = {key: size for key, size in world.vault_objects().items() if key.endswith(".rdb")}
         return Tally(
-            found=len(world.listed_backups()),
+            found=len(listed) + sum(is_made_by_run(manifest) for manifest in manifests),
             copied=len(manifests),
             files=len(data),
             size_bytes=sum(data.values()),
             verified=sum(manifest["level"] == "verified" for manifest in manifests),
-            loaded=loaded,
+            loaded=sum(loaded.values()),
             failed=self._failed,
         )
+
+    def _load_all(self, world: World, manifests: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+        """Whether each file that was copied is equal to its source, by its key; two at a time."""
+        files = [(manifest, file) for manifest in manifests for file in manifest["files"]]
+        with ThreadPoolExecutor(2) as pool:
+            same = pool.map(lambda one: load_and_compare(world, *one, self._keep), files)
+            loaded = {file["key"]: equal for (_, file), equal in zip(files, same, strict=True)}
+        for key, equal in loaded.items():
+            self._expect(equal, f"{key} differs from its source")
+        equal_files = f"{sum(loaded.values())} of {len(loaded)} files are equal to their sources"
+        self._screen.line(f"{equal_files}: keys, values, expiries, consumer groups and functions")
+        return loaded
 
     def _keep_manifests(self, world: World, keep: KeepFolder) -> None:
         for key in (key for key in world.vault_objects() if "/manifests/" in key):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from tests.demo.keep import KeepFolder
 from tests.demo.world import World
 from tests.local_cloud.dataset import digest
-from tests.local_cloud.engines import load
+from tests.local_cloud.engines import Engine, load
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,40 @@ def read_manifests(world: World) -> list[Mapping[str, Any]]:
     return [json.loads(world.read(key)) for key in keys]
 
 
-def find_strays(world: World, manifests: Sequence[Mapping[str, Any]], places: Mapping[str, str]) -> list[str]:
-    """What lies in the vault and should not, or should and does not; `places` is each rule's place."""
+def find_strays(
+    world: World, manifests: Sequence[Mapping[str, Any]], places: Mapping[str, str], listed: Sequence[str]
+) -> list[str]:
+    """What lies in the vault and should not, or should and does not.
+
+    `places` is each rule's place, `listed` are the backups that providers have; what runs made is gone there.
+    """
     # A deleted rule's claim went with it.
     expected = {f"{place}claim.json" for rule, place in places.items() if rule in world.schedule_names()}
     for manifest in manifests:
         place, copy_id = places[manifest["rule"]], manifest["copy_id"]
         expected.add(f"{place}manifests/{copy_id}.{manifest['level']}.json")
-        backup_id = manifest["source"]["backup_id"]
-        shards = sorted(shard for backup, shard in world.digests if backup == backup_id)
-        expected |= {f"{place}{copy_id}/{shard}.rdb" for shard in shards}
-        if [file["key"] for file in manifest["files"]] != [f"{place}{copy_id}/{shard}.rdb" for shard in shards]:
-            expected.add(f"the files of {backup_id} as its shards are: {shards}")
-    copied = {manifest["source"]["backup_id"] for manifest in manifests}
-    return sorted(expected ^ world.vault_objects().keys()) + sorted(copied ^ set(world.listed_backups()))
+        keys = [f"{place}{copy_id}/{shard}.rdb" for shard in sorted(world.digests_of(manifest))]
+        expected |= set(keys)
+        if [file["key"] for file in manifest["files"]] != keys:
+            expected.add(f"the files of {copy_id} as its shards are: {keys}")
+    copied = {manifest["source"]["backup_id"] for manifest in manifests if not is_made_by_run(manifest)}
+    return sorted(expected ^ world.vault_objects().keys()) + sorted(copied ^ set(listed))
+
+
+def is_made_by_run(manifest: Mapping[str, Any]) -> bool:
+    """True for the copy of a backup that its own run took, or had taken."""
+    source = manifest["source"]
+    return source["provider"] == "redis" or source["backup_id"].startswith("rdbkeeper-")
+
+
+@contextmanager
+def load_copy(body: bytes) -> Iterator[Engine]:
+    """Load a copied file into a second real server, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory() as folder:
+        rdb = Path(folder) / "dump.rdb"
+        rdb.write_bytes(body)
+        with load(rdb) as engine:
+            yield engine
 
 
 def load_and_compare(
@@ -67,12 +88,9 @@ def load_and_compare(
 ) -> bool:
     """Load one copied file into a second real server; True when its digest equals the source's at backup time."""
     body = world.read(file["key"])
-    source = world.digests[manifest["source"]["backup_id"], file["name"]]
-    with tempfile.TemporaryDirectory() as folder:
-        rdb = Path(folder) / "dump.rdb"
-        rdb.write_bytes(body)
-        with load(rdb) as engine:
-            copy = digest(engine.port)
+    source = world.digests_of(manifest)[file["name"]]
+    with load_copy(body) as engine:
+        copy = digest(engine.port)
     if keep is not None:
         keep.keep(file["key"], body)
         digests = {"source": dataclasses.asdict(source), "copy": dataclasses.asdict(copy)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ class KeepFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._kept: list[str] = []
+        self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._remove_earlier()
@@ -32,8 +34,9 @@ class KeepFolder:
         path = self.folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
-        self._kept.append(key)
-        self._write_list()
+        with self._lock:
+            self._kept.append(key)
+            self._write_list()
 
     def keep_document(self, key: str, document: Mapping[str, Any]) -> None:
         """Write one JSON document."""

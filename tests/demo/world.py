@@ -1,10 +1,10 @@
-"""The world of `make run`: a deployed stack, two instances with real data, and what a person does with them."""
+"""The world of `make run`: a deployed stack, instances with real data, and what a person does with them."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,22 @@ ALLOWED_FOR_VAULTS = {
     "AllowedVaultKeyArns": VAULT_KEY,
     "AllowPrivateEndpoints": "true",
 }
+
+
+HOOKS = {phase: f"{phase}-writes" for phase in ("freeze", "thaw")}
+
+
+def parameters_for(cloud: LocalCloud) -> dict[str, str]:
+    """What the stack is told so that its rules may use all that stands beside it in this cloud."""
+    functions = f"arn:aws:lambda:{cloud.region}:{cloud.account_id}:function:"
+    return {
+        "ExportPollSeconds": "1",
+        "ExportQuietSeconds": "1",
+        **ALLOWED_FOR_VAULTS,
+        "AllowedHookFunctionArns": ",".join(functions + name for name in HOOKS.values()),
+        "TencentEndpoint": f"http://{cloud.tencentdb.endpoint}",
+        "TencentFileHosts": cloud.tencentdb.file_host,
+    }
 
 
 def wait_until_available(elasticache: Any, snapshot_name: str, timeout_s: float = 30.0) -> None:
@@ -53,11 +69,25 @@ INSTANCES = (Made("orders", 2, LARGE_BALLAST_BYTES), Made("sessions", 1, 0))
 
 @dataclass
 class World:
-    """The local cloud with the stack on it, and what the servers held when each backup was taken."""
+    """The local cloud with the stack on it, and what the servers held when each backup was taken.
+
+    `digests` are by backup id and shard; by instance and shard for servers whose runs take their backups themselves.
+    """
 
     cloud: LocalCloud
     deployment: Deployment
-    digests: dict[tuple[str, str], Digest] = field(default_factory=dict)  # (backup id, shard) -> digest
+    digests: dict[tuple[str, str], Digest] = field(default_factory=dict)
+
+    def digests_of(self, manifest: Mapping[str, Any]) -> dict[str, Digest]:
+        """What each shard held when the backup was taken that a manifest is of."""
+        source = manifest["source"]
+        known = {shard: digest for (name, shard), digest in self.digests.items() if name == source["backup_id"]}
+        return known or {shard: one for (name, shard), one in self.digests.items() if name == source["instance"]}
+
+    def note_digests(self, name: str, ports: Iterable[int]) -> None:
+        """Note what the servers hold now, as a backup's or an instance's of that name."""
+        for number, port in enumerate(ports, start=1):
+            self.digests[name, f"{number:04d}"] = digest(port)
 
     def make_instance(self, made: Made) -> None:
         """Make an instance, with cluster mode where it has more than one shard, and fill it with every type."""
@@ -87,8 +117,7 @@ class World:
             self._take_manual_backup(made, manual_name)
         else:
             backup_id = elasticache.take_automatic_backup(made.instance)
-        for number, port in enumerate(elasticache.ports(made.instance), start=1):
-            self.digests[backup_id, f"{number:04d}"] = digest(port)
+        self.note_digests(backup_id, elasticache.ports(made.instance))
         return backup_id
 
     def _take_manual_backup(self, made: Made, name: str) -> None:
@@ -146,6 +175,12 @@ class World:
                 return found
             time.sleep(0.2)
         raise TimeoutError(f"The run {run} of {rule} has not ended after {timeout_s:.0f} s.")
+
+    def seconds_of_copies(self, rule: str) -> dict[tuple[str, str], float]:
+        """How long each copy of a rule took, by the rule and the copy's id, as the rule's history tells it."""
+        runs = self.send("rule_history", name=rule)["runs"]
+        copied = (outcome for run in runs for outcome in run["outcomes"] if outcome["status"] == "copied")
+        return {(rule, outcome["copy_id"]): float(outcome["seconds"]) for outcome in copied}
 
     def make_bucket(self, name: str, *, can_lock: bool = False) -> None:
         """Make a bucket that keeps versions, as a person would for a vault."""
@@ -215,6 +250,6 @@ class World:
         return body
 
     def listed_backups(self) -> list[str]:
-        """Every backup that the provider lists, of every instance."""
+        """Every backup that ElastiCache lists, of every instance with nodes."""
         pages = self.cloud.client("elasticache").get_paginator("describe_snapshots").paginate()
         return [snapshot["SnapshotName"] for page in pages for snapshot in page["Snapshots"]]

@@ -4,21 +4,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.demo.world import ALLOWED_FOR_VAULTS, STACK, Made, World
+from tests.demo.world import STACK, Made, World, parameters_for
 from tests.end_to_end.by_hand import OWN_ROLE
 from tests.local_cloud.server import ACCOUNT_ID, LocalCloud
 
 ORDERS = Made("orders", shards=2, ballast_bytes=0)
-PARAMETERS = {
-    "ExportPollSeconds": "1",
-    "ExportTimeoutMinutes": "1",
-    "AllowedRuleRoleArns": f"arn:aws:iam::{ACCOUNT_ID}:role/{OWN_ROLE}",
-    **ALLOWED_FOR_VAULTS,
-}
+NO_HOOK = "nobody-made-this"
+# Rules that share what thaws keep each other from freezing, so each that has hooks has its own.
+HOOKED = FROZEN, FALLING_BACK, DEMANDING = ("frozen", "falling-back", "demanding")
+HOOKS_OF = {rule: {phase: f"{phase}-{rule}" for phase in ("freeze", "thaw")} for rule in HOOKED}
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
     """The stack on a local cloud, still without an instance; moto allows one cloud at a time in a process."""
     with LocalCloud(export_delay_s=0.2) as cloud:
-        yield World(cloud, cloud.deploy(stack=STACK, parameters=PARAMETERS))
+        parameters = parameters_for(cloud) | {
+            "ExportTimeoutMinutes": "1",
+            "AllowedRuleRoleArns": f"arn:aws:iam::{ACCOUNT_ID}:role/{OWN_ROLE}",
+        }
+        hooks = [NO_HOOK, *(name for names in HOOKS_OF.values() for name in names.values())]
+        arns = [f"arn:aws:lambda:{cloud.region}:{ACCOUNT_ID}:function:{name}" for name in hooks]
+        parameters["AllowedHookFunctionArns"] = ",".join(arns)
+        yield World(cloud, cloud.deploy(stack=STACK, parameters=parameters))

@@ -137,6 +137,8 @@ class Registry:
         described = function.get_configuration()
         passing = ("FunctionArn", "LastModified", "LastUpdateStatus", "State", "Version")
         settings = {key: value for key, value in described.items() if key not in passing}
+        if not (settings.get("VpcConfig") or {}).get("SubnetIds"):
+            settings.pop("VpcConfig", None)  # in no network, whether or not somebody has ever said so
         kept = {"durable": dict(snapshot.durable or {}), "logging": dict(snapshot.logging)}
         return json.dumps(settings | kept, sort_keys=True)
 
