@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +19,7 @@ import pytest
 from rdbkeeper.domain.errors import KeyUndumpable, ServerLost, ServerTooLarge, SourceUnavailable
 from rdbkeeper.domain.live import LiveFile
 from rdbkeeper.domain.source import Way
-from rdbkeeper.sources.redis import connection, keys, logical, measuring, wire
+from rdbkeeper.sources.redis import keys, logical, measuring, patience, wire
 from rdbkeeper.sources.redis.keys import KeyReader
 from rdbkeeper.sources.redis.source import RedisSource
 from tests.contract.elasticache_place import wait_for
@@ -233,6 +236,90 @@ def test_a_key_that_is_named_twice_is_in_the_file_once(
         assert other.command("DBSIZE") == 2_000
 
 
+def test_databases_that_change_places_while_they_are_read_are_a_loss(engine: Engine) -> None:
+    for number in range(60):
+        engine.command("SET", f"key:{number}", number)
+    with pytest.raises(ServerLost, match="SWAPDB"):
+        read_slowly(engine, lambda: engine.command("SWAPDB", 0, 5))
+
+
+def test_a_server_that_does_not_count_its_commands_leaves_it_open(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.command("SET", "key", "value")
+    _, reason = read_slowly(engine, lambda: None)
+    assert "SWAPDB" not in reason
+    monkeypatch.setattr(logical, "ask_swaps", lambda _: None)
+    _, reason = read_slowly(engine, lambda: None)
+    assert "SWAPDB" in reason and "does not say" in reason
+
+
+def test_a_proxy_that_names_the_keys_of_one_shard_alone_gives_no_whole_file(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(200):
+        engine.command("SET", f"key:{number}", number)
+    scan = KeyReader._scan
+    monkeypatch.setattr(
+        KeyReader, "_scan", lambda reader: ([name for name in names if name[-1] % 2] for names in scan(reader))
+    )
+    source = real_source(engine.port, Way.LOGICAL)
+    stream = source.open_stream(only_file(source))
+    for _ in range(2):
+        with pytest.raises(ServerLost, match="held 200 before and 200 after"):
+            read_whole(stream)
+
+
+def test_keys_that_have_expired_and_are_still_counted_are_no_loss(engine: Engine) -> None:
+    engine.command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    for number in range(300):
+        engine.command("SET", f"gone:{number}", number, "PX", 1)
+        engine.command("SET", f"key:{number}", number)
+    time.sleep(0.01)
+    assert engine.command("DBSIZE") == 600
+    source = real_source(engine.port, Way.LOGICAL)
+    stream = source.open_stream(only_file(source))
+    read_whole(stream)
+    assert stream.findings.keys == 300
+    assert "300 keys were read, and the server counted 600 before and 300 after" in stream.findings.reason
+
+
+def test_a_server_that_sends_drops_is_left_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FIND_TIMEOUT_S", "MEASURE_TIMEOUT_S"):
+        monkeypatch.setattr(f"rdbkeeper.sources.redis.source.{name}", 0.5)
+    with dripping() as port:
+        source = real_source(port)
+        for ask in (source.find_instance, source.measure):
+            began = time.monotonic()
+            with pytest.raises(SourceUnavailable, match="in time"):
+                ask("orders")
+            assert time.monotonic() - began < 2
+
+
+@contextmanager
+def dripping() -> Iterator[int]:
+    """Something that answers PING, and INFO with a byte now and then; its port."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with client, suppress(OSError):
+                    if b"PING" in client.recv(4096):
+                        client.sendall(b"+PONG\r\n")
+                    client.sendall(b"$100000\r\n")
+                    while True:
+                        client.sendall(b"x")
+                        time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listening.getsockname()[1])
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
 def test_a_server_is_read_no_faster_than_its_rule_says(engine: Engine) -> None:
     engine.command("DEBUG", "POPULATE", 1_000)
     clock = FakeClock()
@@ -252,7 +339,7 @@ def test_a_restart_meanwhile_is_a_loss(engine: Engine) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_server_that_falls_silent_is_lost(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SILENT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(patience, "SILENT_TIMEOUT_S", 0.5)
     with running(ballast_bytes=MORE_THAN_SOCKETS_HOLD, filled=True) as (engine,):
         source = real_source(engine.port, way)
         stream = source.open_stream(only_file(source))
@@ -268,7 +355,7 @@ def test_a_server_that_falls_silent_is_lost(way: Way, monkeypatch: pytest.Monkey
 def test_newlines_while_the_server_writes_its_file_count_as_life(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "SILENT_TIMEOUT_S", 2.5)
+    monkeypatch.setattr(patience, "SILENT_TIMEOUT_S", 2.5)
     engine.command("CONFIG", "SET", "repl-diskless-sync-delay", "4")
     began = time.monotonic()
     source = real_source(engine.port, Way.FULL_SYNC)
@@ -383,6 +470,21 @@ def test_more_keys_than_can_be_remembered_are_refused_beforehand(
     with pytest.raises(ServerTooLarge, match="holds more than"):
         real_source(engine.port, Way.LOGICAL).measure("orders")
     assert real_source(engine.port, Way.FULL_SYNC).measure("orders").files[0].keys == 100
+
+
+@pytest.mark.parametrize("why", ["slow", "many"])
+def test_what_is_too_much_to_be_read_by_keys_is_refused_before_sync_is_given_up_for_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    engine.command("DEBUG", "POPULATE", 1_000)
+    source = real_source(engine.port, keys_per_second=100, longest_s=9 if why == "slow" else 11)
+    file = only_file(source)
+    engine.command("ACL", "SETUSER", "default", "-sync", "-psync")
+    if why == "many":
+        source.open_stream(file).close()
+        monkeypatch.setattr(measuring, "MOST_KEYS", 999)
+    with pytest.raises(ServerTooLarge, match="would take" if why == "slow" else "holds more than"):
+        source.open_stream(file)
 
 
 def test_keys_that_became_too_many_meanwhile_end_the_stream(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

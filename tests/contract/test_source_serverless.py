@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from rdbkeeper.domain.backup import Backup
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, NotExportable, RdbkeeperError, SourceRefused
+from rdbkeeper.domain.errors import (
+    BackupBusy,
+    BackupGone,
+    NotExportable,
+    RdbkeeperError,
+    SourceDenied,
+    SourceRefused,
+    SourceUnavailable,
+)
 from rdbkeeper.sources.serverless import Quiet, ServerlessSource
 from rdbkeeper.sources.serverless_claims import CLAIMS
-from tests.contract.aws_source_places import Serverless, serverless, wait_for
+from tests.contract.aws_source_places import AT_ONCE, Serverless, serverless, wait_for
 from tests.contract.source_lab import FILES, FIRST_NIGHT, far_from_now, only_backup, pair, read, wait_for_files
 from tests.local_cloud.elasticache.serverless import IN_A_FOLDER
 
@@ -36,6 +46,19 @@ def find(place: Serverless, name: str) -> Backup:
 def patient(place: Serverless, quiet: Quiet) -> ServerlessSource:
     """The same source, for which nothing may have come for so long."""
     return ServerlessSource(place.client, lambda: place.s3, place.bucket, quiet)
+
+
+def refusing(place: Serverless, code: str) -> ServerlessSource:
+    """The same source, whose wishes for exports are answered by that error."""
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.client, name)
+
+        def export_serverless_cache_snapshot(self, **_: object) -> None:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "ExportServerlessCacheSnapshot")
+
+    return ServerlessSource(Refusing(), lambda: place.s3, place.bucket, AT_ONCE)
 
 
 def put_claim(place: Serverless, attempt: str, **claim: object) -> None:
@@ -283,6 +306,67 @@ def test_leftovers_are_known_by_their_claim(serverless: Serverless) -> None:
     assert serverless.staged() == ["tonight-0001.rdb"]
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("AccessDenied", SourceDenied),
+        ("InvalidParameterValue", SourceRefused),
+        ("ServerlessCacheSnapshotNotFoundFault", BackupGone),
+    ],
+)
+def test_a_refused_export_leaves_no_claim(serverless: Serverless, code: str, error: type[RdbkeeperError]) -> None:
+    backup = listed(serverless)
+    source = refusing(serverless, code)
+    with pytest.raises(error):
+        source.request_export(backup, OURS)
+    assert serverless.staged() == []
+    source.discard_export(backup, OURS)
+
+
+def test_an_export_whose_answer_was_lost_keeps_its_claim(serverless: Serverless) -> None:
+    backup = listed(serverless)
+    source = refusing(serverless, "InternalFailure")
+    with pytest.raises(SourceUnavailable):
+        source.request_export(backup, OURS)
+    source.discard_export(backup, OURS)
+    assert serverless.staged() == [CLAIM]
+
+
+def test_an_export_that_is_discarded_while_it_goes_on_keeps_its_claim(
+    serverless: Serverless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last files would otherwise be taken for all of the next one's."""
+    serverless.cloud.elasticache.serverless.show_exports(False)
+    source = patient(serverless, Quiet())
+    backup = listed(serverless)
+    serverless.cloud.elasticache.hold_exports(True, after_files=1)
+    source.request_export(backup, OURS)
+    wait_for(lambda: "night-0001.rdb" in serverless.staged())
+    source.discard_export(backup, OURS)
+    assert serverless.staged() == [CLAIM]
+    monkeypatch.setattr("rdbkeeper.sources.serverless_claims.OWN_ENDS_AFTER", timedelta(0))
+    with pytest.raises(BackupBusy, match="going on"):
+        source.request_export(backup, LATER)
+
+
+@pytest.mark.parametrize("sign", ["file", "status"])
+def test_what_comes_after_a_claim_that_follows_another_is_not_taken_for_its_own(
+    serverless: Serverless, sign: str
+) -> None:
+    """The run was cut off between its claim and its wish, and the run before it was stopped while it exported."""
+    backup = listed(serverless)
+    put_claim(serverless, LATER, follows=True)
+    serverless.cloud.elasticache.hold_exports(True, after_files=1 if sign == "file" else 0)
+    serverless.cloud.elasticache.serverless.show_exports(sign == "status")
+    serverless.client.export_serverless_cache_snapshot(
+        ServerlessCacheSnapshotName="night", S3BucketName=serverless.bucket
+    )
+    wait_for(lambda: sign == "status" or "night-0001.rdb" in serverless.staged())
+    with pytest.raises(BackupBusy):
+        serverless.source.request_export(backup, LATER)
+    assert CLAIM not in serverless.staged()
+
+
 # --------------------------------------------------------------------------- failures
 
 
@@ -345,6 +429,32 @@ def test_our_own_files_in_the_way_of_a_second_export_are_no_failure(serverless: 
     )
     serverless.wait_until_idle("night")
     assert wait_for_files(serverless.source, backup, OURS) == files
+
+
+def test_files_in_the_way_of_an_export_that_follows_another_are_a_failure(
+    serverless: Serverless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the last ones of an export whose first ones were removed."""
+    backup = listed(serverless)
+    put_claim(serverless, OURS)
+    monkeypatch.setattr("rdbkeeper.sources.serverless_claims.OWN_ENDS_AFTER", timedelta(0))
+    serverless.source.request_export(backup, LATER)
+    wait_for_files(serverless.source, backup, LATER)
+    serverless.client.export_serverless_cache_snapshot(
+        ServerlessCacheSnapshotName="night", S3BucketName=serverless.bucket
+    )
+    serverless.wait_until_idle("night")
+    with pytest.raises(SourceRefused, match="object with the same name"):
+        serverless.source.find_staged_files(backup, LATER)
+
+
+def test_an_export_of_which_a_file_is_missing_is_waited_for(serverless: Serverless) -> None:
+    backup = listed(serverless)
+    serverless.source.request_export(backup, OURS)
+    wait_for_files(serverless.source, backup, OURS)
+    serverless.s3.delete_object(Bucket=serverless.bucket, Key="night-0001.rdb")
+    with pytest.raises(BackupBusy, match="number 1 is missing"):
+        serverless.source.find_staged_files(backup, OURS)
 
 
 def test_a_backup_that_expires_while_it_is_exported_is_gone(serverless: Serverless) -> None:

@@ -32,6 +32,7 @@ from rdbkeeper.domain.source import SourceAccess
 from rdbkeeper.entry.settings import StoreSettings
 from rdbkeeper.entry.wiring import AwsAdapters
 from rdbkeeper.ports import Source
+from rdbkeeper.sources.tencentdb.answers import BackupDetail, read_detail
 from rdbkeeper.sources.tencentdb.source import TencentDbSource
 from tests.contract.tencentdb_place import NIGHT, REGION, Place, place, shared, wait_for
 from tests.fakes.clock import FakeClock
@@ -230,6 +231,25 @@ def test_a_backup_with_fewer_links_than_shards_is_not_readable_yet(place: Place,
         source.find_staged_files(backup, "attempt")
 
 
+def test_a_clusters_backup_that_does_not_tell_its_shards_is_not_taken_for_whole(
+    place: Place, source: TencentDbSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = take(place, source)
+    assert backup.engine.cluster_mode
+    files = place.service._state.get_backup(backup.backup_id).files
+    place.service._state.change_backup(backup.backup_id, files=files[:1])
+    monkeypatch.setattr("rdbkeeper.sources.tencentdb.source.read_detail", _without_shards)
+    with pytest.raises(SourceRefused, match="is not told"):
+        source.find_staged_files(backup, "attempt")
+    just_taken = replace(backup, taken_at=datetime.now(UTC))
+    with pytest.raises(BackupBusy, match="is not told"):
+        source.find_staged_files(just_taken, "attempt")
+
+
+def _without_shards(answer: dict[str, Any]) -> BackupDetail:
+    return read_detail({name: value for name, value in answer.items() if name != "ShardNum"})
+
+
 def _renamed(file: Any) -> Any:
     return replace(file, name=f"more-{file.name}")
 
@@ -387,11 +407,20 @@ def test_a_backup_on_demand_is_asked_for_once_and_found_by_its_name(place: Place
     assert place.service._state.get_backup(asked_for.backup_id).storage_days == 7
 
 
-def test_a_backup_on_demand_is_not_asked_for_again_when_its_answer_was_lost(
+def test_a_backup_on_demand_counts_as_asked_for_when_nobody_knows(place: Place, source: TencentDbSource) -> None:
+    """Whoever asked again would have two."""
+    instance = instance_of(source, place.orders)
+    place.service.refuse("ManualBackupInstance", "InternalError")
+    source.request_backup(instance, NAME, TAGS)
+    assert called(place, "ManualBackupInstance") == 1
+    assert source.find_requested_backup(instance, NAME) is None
+
+
+def test_a_backup_on_demand_that_was_not_even_begun_may_be_asked_for_again(
     place: Place, source: TencentDbSource
 ) -> None:
     instance = instance_of(source, place.orders)
-    place.service.refuse("ManualBackupInstance", "InternalError")
+    place.service.refuse("ManualBackupInstance", "RequestLimitExceeded")
     with pytest.raises(SourceUnavailable):
         source.request_backup(instance, NAME, TAGS)
     assert called(place, "ManualBackupInstance") == 1

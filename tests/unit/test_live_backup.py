@@ -14,6 +14,7 @@ from rdbkeeper.domain.live import LiveFile, LivePlan
 from rdbkeeper.domain.live_backup import assume_server, plan_live_backup
 from rdbkeeper.domain.live_estimate import (
     FULL_SYNC_BYTES_PER_S,
+    FULL_SYNC_DELAY_S,
     LOGICAL_BYTES_PER_S,
     LOGICAL_KEYS_PER_S,
     check_fits,
@@ -31,8 +32,10 @@ EMPTY = Catalog((), frozenset(), ())
 GIGABYTE = 10**9
 
 
-def planned(catalog: Catalog = EMPTY, scheduled_at: str = DUE, started_at: datetime = NOW) -> Backup:
-    return plan_live_backup(RULE, assume_server("queue"), catalog, scheduled_at, started_at)
+def planned(
+    catalog: Catalog = EMPTY, scheduled_at: str = DUE, started_at: datetime = NOW, now: datetime | None = None
+) -> Backup:
+    return plan_live_backup(RULE, assume_server("queue"), catalog, scheduled_at, started_at, now or started_at)
 
 
 def full_sync(size_bytes: int) -> LiveFile:
@@ -46,9 +49,10 @@ def logical(size_bytes: int, keys: int) -> LiveFile:
 # The backup
 
 
-def test_a_backup_is_called_by_when_it_was_due_and_taken_when_its_run_began() -> None:
-    backup = planned()
-    assert (backup.backup_id, backup.taken_at, backup.automatic) == ("run-20261121T030000Z", NOW, False)
+def test_a_backup_is_called_by_when_it_was_due_and_taken_when_its_server_is_about_to_be_read() -> None:
+    later = NOW + timedelta(minutes=20)
+    backup = planned(now=later + timedelta(microseconds=7))
+    assert (backup.backup_id, backup.taken_at, backup.automatic) == ("run-20261121T030000Z", later, False)
     assert backup.state is BackupState.COMPLETE and backup.shards == ()
 
 
@@ -97,6 +101,15 @@ def test_a_backup_survives_being_written_down_with_how_consistent_it_is() -> Non
     assert Backup.from_record(old).consistency is Consistency.POINT_IN_TIME
 
 
+def test_what_a_provider_leaves_open_is_told_whatever_else_makes_a_backup_consistent() -> None:
+    backup = replace(planned(), consistency_reason="these are all that came")
+    frozen = backup.with_consistency(Consistency.APPLICATION, "writes were frozen")
+    assert frozen.consistency is Consistency.APPLICATION
+    assert frozen.consistency_reason == "writes were frozen; these are all that came"
+    assert backup.with_consistency(Consistency.POINT_IN_TIME, "").consistency_reason == "these are all that came"
+    assert planned().with_consistency(Consistency.POINT_IN_TIME, "").consistency_reason == ""
+
+
 def test_the_order_of_consistencies_is_from_the_best_to_the_worst() -> None:
     assert list(Consistency) == [Consistency.APPLICATION, Consistency.POINT_IN_TIME, Consistency.LOGICAL]
 
@@ -105,7 +118,7 @@ def test_the_order_of_consistencies_is_from_the_best_to_the_worst() -> None:
 
 
 def test_a_full_sync_is_estimated_by_its_bytes() -> None:
-    assert estimate_s(full_sync(FULL_SYNC_BYTES_PER_S * 60), 100, 0) == 60
+    assert estimate_s(full_sync(FULL_SYNC_BYTES_PER_S * 60), 100, 0) == 60 + FULL_SYNC_DELAY_S
 
 
 def test_reading_key_by_key_is_estimated_by_keys_or_bytes_whichever_takes_longer() -> None:
@@ -115,18 +128,19 @@ def test_reading_key_by_key_is_estimated_by_keys_or_bytes_whichever_takes_longer
 
 
 def test_a_cap_counts_where_it_is_below_what_a_function_can() -> None:
-    assert estimate_s(full_sync(60 * 125_000), 100, bandwidth_mbps=1) == 60
-    assert estimate_s(full_sync(FULL_SYNC_BYTES_PER_S), 100, bandwidth_mbps=100_000) == 1
+    assert estimate_s(full_sync(60 * 125_000), 100, bandwidth_mbps=1) == 60 + FULL_SYNC_DELAY_S
+    assert estimate_s(full_sync(FULL_SYNC_BYTES_PER_S), 100, bandwidth_mbps=100_000) == 1 + FULL_SYNC_DELAY_S
 
 
-def test_an_empty_server_takes_no_time() -> None:
-    assert estimate_s(logical(0, 0), 1000, 0) == estimate_s(full_sync(0), 1000, 0) == 0
+def test_an_empty_server_takes_no_time_but_what_it_waits_for_other_replicas() -> None:
+    assert estimate_s(logical(0, 0), 1000, 0) == 0
+    assert estimate_s(full_sync(0), 1000, 0) == FULL_SYNC_DELAY_S
 
 
 def test_what_just_fits_is_read_and_what_does_not_is_refused_with_what_to_do() -> None:
-    check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 600), 1000, 0, longest_s=600)
+    check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 595), 1000, 0, longest_s=600)
     with pytest.raises(ServerTooLarge, match="would take 10 min 1 s; one attempt has 10 min 0 s") as refused:
-        check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 601), 1000, 0, longest_s=600)
+        check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 596), 1000, 0, longest_s=600)
     assert "keys_per_second" in refused.value.hint
 
 

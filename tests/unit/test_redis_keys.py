@@ -22,8 +22,10 @@ class ScriptedServer:
     def __init__(self, *answers: bytes) -> None:
         self.address = "server:6379"
         self.wire = Wire(PiecewiseSocket(b"".join(answers), []))
+        self.asked: list[tuple[object, ...]] = []
 
     def ask(self, *words: object) -> bytes:
+        self.asked.append(words)
         return b"graphdata" if words[0] == "TYPE" else b"OK"
 
     def close(self) -> None: ...
@@ -54,7 +56,8 @@ def read(*answers: bytes) -> list[Read]:
         knows_expiry_times=True,
         ask_again=lambda: server,  # type: ignore[arg-type,return-value]
     )
-    return list(reader.read(3, list))
+    reader.select(3)
+    return list(reader.read(list))
 
 
 def test_keys_come_with_their_values_and_expiries() -> None:
@@ -89,3 +92,22 @@ def test_a_server_that_weighs_nothing_is_read_key_by_key() -> None:
     unweighed = scanned(b"a", b"b").replace(b":50\r\n", b"-ERR unknown command 'MEMORY'\r\n")
     found = read(unweighed, executed([-1], [bulk(GOOD)]), executed([-1], [bulk(GOOD)]))
     assert [[name for name, _, _ in group.keys] for group in found] == [[b"a"], [b"b"]]
+
+
+@pytest.mark.parametrize(
+    ("is_cluster", "database", "asked"),
+    [(False, 0, True), (False, 3, True), (True, 0, False), (True, 3, True)],  # a cluster of Valkey 9 may have several
+)
+def test_every_database_but_the_only_one_of_a_cluster_is_turned_to(
+    is_cluster: bool, database: int, asked: bool
+) -> None:
+    server = ScriptedServer()
+    reader = KeyReader(
+        server,  # type: ignore[arg-type] # as much of a server as is asked
+        KeyPace(FakeClock(), 1_000_000),
+        is_cluster=is_cluster,
+        knows_expiry_times=True,
+        ask_again=lambda: server,  # type: ignore[arg-type,return-value]
+    )
+    reader.select(database)
+    assert server.asked == ([("SELECT", database)] if asked else [])

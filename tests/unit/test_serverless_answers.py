@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from rdbkeeper.domain.backup import BackupState
+from rdbkeeper.domain.backup import BackupState, Shard, StagedFile
+from rdbkeeper.domain.errors import BackupBusy
 from rdbkeeper.sources.serverless_answers import (
     count_by_cache,
     find_export_failure,
@@ -15,7 +16,7 @@ from rdbkeeper.sources.serverless_answers import (
     read_backup,
     read_cache,
 )
-from rdbkeeper.sources.serverless_exports import Quiet, as_files
+from rdbkeeper.sources.serverless_exports import Quiet, as_files, check_no_gap
 from rdbkeeper.sources.staging import StagedObject
 
 NIGHT = datetime(2026, 11, 21, 2, 15, tzinfo=UTC)
@@ -72,6 +73,10 @@ def test_a_backup_tells_its_cache_its_time_to_the_second_and_its_size() -> None:
     assert (backup.instance, backup.taken_at, backup.source_size) == ("carts", NIGHT, "1,048,576 bytes")
     assert (backup.engine.engine, backup.engine.engine_version, backup.shards) == ("valkey", "8", ())
     assert read_backup(snapshot(BytesUsedForCache=None)).source_size == ""
+
+
+def test_a_backup_says_that_nobody_tells_how_many_files_it_has() -> None:
+    assert "does not tell how many files" in read_backup(snapshot()).consistency_reason
 
 
 @pytest.mark.parametrize(
@@ -143,16 +148,17 @@ def test_the_newest_failure_is_told() -> None:
 @pytest.mark.parametrize(
     ("came_after_min", "now_min", "is_over"),
     [
-        ([0.5], 1.4, False),
-        ([0.5], 1.5, True),
-        ([5], 9.9, False),  # the first came after five minutes, so another may
-        ([5], 10, True),
-        ([5, 7], 11.9, False),
-        ([5, 7], 12, True),
-        ([7, 5], 12, True),  # in any order
+        ([0.5], 5.4, False),
+        ([0.5], 5.5, True),
+        ([1, 191 / 60], 5.7, False),  # the longest pause is not all: the next may be longer
+        ([6], 11.9, False),  # the first came after six minutes, so another may
+        ([6], 12, True),
+        ([6, 8], 13.9, False),
+        ([6, 8], 14, True),
+        ([8, 6], 14, True),  # in any order
         ([20], 34, False),  # but never longer than a quarter of an hour
         ([20], 35, True),
-        ([], 1, True),
+        ([], 5, True),
     ],
 )
 def test_an_export_is_quiet_when_nothing_has_come_for_as_long_as_its_longest_pause(
@@ -167,3 +173,41 @@ def test_files_are_in_the_order_of_their_keys_and_rdb_files_alone_where_there_ar
     named = [(file.shard.name, file.key) for file in as_files(objects)]
     assert named == [("0001", "night-1.rdb"), ("0002", "night-2.rdb")]
     assert [file.key for file in as_files(objects[2:])] == ["night.done"]
+
+
+def staged(*keys: str) -> list[StagedFile]:
+    return [StagedFile(Shard(f"{number:04d}"), key, 9, key) for number, key in enumerate(keys, start=1)]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("night-0001.rdb",),
+        ("night-0002.rdb", "night-0001.rdb"),
+        ("night-0.rdb", "night-1.rdb"),
+        ("night/0001.rdb", "night/0002.rdb"),
+        ("night-of3-1.rdb", "night-of3-2.rdb"),
+        ("night.rdb",),
+        ("night-redis7.rdb",),
+        ("night-0.rdb", "night-5461.rdb", "night-10923.rdb"),  # slots
+        ("night-3-16.rdb", "night-4-17.rdb"),  # nobody knows what these are
+        ("night-a.rdb", "night-b.rdb"),
+    ],
+)
+def test_files_that_may_be_all_are_taken_for_all(keys: tuple[str, ...]) -> None:
+    check_no_gap(staged(*keys), "night")
+
+
+@pytest.mark.parametrize(
+    ("keys", "missing"),
+    [
+        (("night-0003.rdb", "night-0004.rdb", "night-0005.rdb"), 1),
+        (("night-0005.rdb",), 1),
+        (("night-0001.rdb", "night-0003.rdb"), 2),
+        (("night/1.rdb", "night/2.rdb", "night/4.rdb"), 3),
+        (("night-0.rdb", "night-2.rdb"), 1),
+    ],
+)
+def test_numbered_files_of_which_one_is_missing_are_not_all(keys: tuple[str, ...], missing: int) -> None:
+    with pytest.raises(BackupBusy, match=f"number {missing} is missing"):
+        check_no_gap(staged(*keys), "night")

@@ -8,9 +8,14 @@ import pytest
 
 from rdbkeeper.domain.errors import SettingsError
 from rdbkeeper.domain.fleet.settings import NO_NETWORK, Network
+from rdbkeeper.domain.run_request import RunRequest
+from rdbkeeper.domain.source import SourceAccess
 from rdbkeeper.domain.transfer import CopySettings
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings, read_logged, rule_of
+from rdbkeeper.entry.wiring import run_context
+from rdbkeeper.flows.runs.live import STREAM_RESERVE_S
 from rdbkeeper.ports import Poll
+from rdbkeeper.sources.redis.source import RedisSource
 from tests.fakes.journal import ListJournal
 
 STORE = {"RDBKEEPER_TABLE": "table", "RDBKEEPER_VAULT_BUCKET": "vault", "RDBKEEPER_STAGING_BUCKET": "staging"}
@@ -18,6 +23,7 @@ RUN = {
     **STORE,
     "RDBKEEPER_RULE": "orders",
     "RDBKEEPER_EXPORT_POLL_SECONDS": "30",
+    "RDBKEEPER_EXPORT_QUIET_SECONDS": "200",
     "RDBKEEPER_EXPORT_TIMEOUT_MINUTES": "180",
     "RDBKEEPER_SPREAD_FROM_GIGABYTES": "20",
     "RDBKEEPER_WORKERS_PER_RULE": "8",
@@ -55,6 +61,14 @@ def test_a_setting_that_is_wrong_stands_in_the_log_by_name() -> None:
     assert "RDBKEEPER_TABLE" in journal.text()
 
 
+def test_a_run_reads_a_server_no_longer_than_its_invocation_lives() -> None:
+    settings = read_run({**RUN, "RDBKEEPER_INVOCATION_SECONDS": "700"})
+    context = run_context(settings, "", ListJournal(), RunRequest(), client=lambda name: name)
+    source = context.adapters.live_source(SourceAccess(address="queue.example:6379"))
+    assert isinstance(source, RedisSource)
+    assert source.longest_s == 700 - STREAM_RESERVE_S
+
+
 def test_the_log_of_a_function_without_a_rule_says_so() -> None:
     assert (rule_of(RUN), rule_of({})) == ("orders", "-")
 
@@ -62,6 +76,7 @@ def test_the_log_of_a_function_without_a_rule_says_so() -> None:
 def test_a_whole_environment_is_read() -> None:
     settings = read_run(RUN)
     assert (settings.rule, settings.poll, settings.export_timeout) == ("orders", Poll(30, 120), timedelta(hours=3))
+    assert settings.store.export_quiet == timedelta(seconds=200)
     assert settings.copying == CopySettings(spread_from_bytes=20_000_000_000, workers=8)
     assert (settings.worker, settings.longest_invocation) == (
         RUN["RDBKEEPER_COPY_LEG_FUNCTION"],

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
+from rdbkeeper.aws.secrets import ApiKey
 from rdbkeeper.domain.errors import (
     BackupBusy,
     BackupGone,
@@ -14,7 +18,8 @@ from rdbkeeper.domain.errors import (
     SourceRefused,
     SourceUnavailable,
 )
-from rdbkeeper.sources.tencentdb.api import Failure, find_endpoint, shown_words
+from rdbkeeper.sources.tencentdb.api import Failure, TencentApi, find_endpoint, shown_words
+from tests.fakes.clock import FakeClock
 
 REQUEST = "ed93f3cb-f35e-473f-b9f3-0d451b8b79c6"
 
@@ -131,3 +136,50 @@ def test_calls_go_nowhere_in_plain_text_but_within(endpoint: str, allows_private
 
 def test_calls_may_go_to_a_private_address_where_the_stack_allows_it() -> None:
     assert find_endpoint("http://127.0.0.1:9000", "ap-guangzhou", allows_private=True) == ("http", "127.0.0.1:9000")
+
+
+# ------------------------------------------------------- what must not be done twice
+
+
+def ask_once(port: int) -> None:
+    key = ApiKey("AKIDnobody", "secret")
+    api = TencentApi(lambda: key, "ap-guangzhou", FakeClock(), endpoint=f"http://127.0.0.1:{port}", allows_private=True)
+    api.call_once("ManualBackupInstance", "Asking for a backup", InstanceId="crs-1")
+
+
+def test_a_call_that_reached_nobody_was_not_made() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = int(listening.getsockname()[1])
+    with pytest.raises(SourceUnavailable):
+        ask_once(port)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 2\r\n\r\nno"])
+def test_a_call_whose_answer_was_lost_counts_as_made(answer: bytes) -> None:
+    """By the API itself, or by what stands before it."""
+
+    def serve() -> None:
+        client, _ = listening.accept()
+        with client:
+            client.recv(65_536)
+            client.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        ask_once(int(listening.getsockname()[1]))
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    "code, was_in_vain",
+    [
+        ("AuthFailure.SignatureExpire", True),
+        ("RequestLimitExceeded.UinLimitExceeded", True),
+        ("InternalError.DbOperationFailed", False),
+        ("FailedOperation.SystemError", False),
+        ("ServerNetworkError", False),
+    ],
+)
+def test_only_what_is_answered_before_anything_is_done_was_surely_in_vain(code: str, was_in_vain: bool) -> None:
+    assert Failure(code, "Words.", REQUEST).was_in_vain is was_in_vain

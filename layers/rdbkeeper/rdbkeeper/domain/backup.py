@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -110,6 +110,11 @@ class Backup:
         if self.taken_at is None:
             raise ValueError(f"backup {self.backup_id} has no time yet, so a copy of it has no id")
         return f"{self.taken_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self.backup_id}"
+
+    def with_consistency(self, consistency: Consistency, reason: str) -> Backup:
+        """The same backup, as consistent as somebody saw to; what its provider leaves open is told as well."""
+        reasons = "; ".join(one for one in (reason, self.consistency_reason) if one)
+        return replace(self, consistency=consistency, consistency_reason=reasons)
 
     def as_record(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -86,7 +86,7 @@ class StoreSettings:
     allows_private_endpoints: bool = False
     tencent_endpoint: str = ""
     tencent_file_hosts: tuple[str, ...] = ()
-    export_quiet: timedelta = timedelta(minutes=1)
+    export_quiet: timedelta = timedelta(minutes=5)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> StoreSettings:
@@ -100,12 +100,6 @@ class StoreSettings:
             allows_private_endpoints=environment.get("RDBKEEPER_ALLOW_PRIVATE_ENDPOINTS", "") == "true",
             tencent_endpoint=environment.get("RDBKEEPER_TENCENT_ENDPOINT", ""),
             tencent_file_hosts=_read_list(environment, "RDBKEEPER_TENCENT_FILE_HOSTS"),
-            # Only a rule's function waits for exports, so only its environment has it.
-            export_quiet=timedelta(
-                seconds=_read_number(
-                    {"RDBKEEPER_EXPORT_QUIET_SECONDS": "60", **environment}, "RDBKEEPER_EXPORT_QUIET_SECONDS"
-                )
-            ),
         )
 
 
@@ -132,9 +126,11 @@ class RunSettings:
         """Raises SettingsError; the prototype itself, which belongs to no rule, fails here by name."""
         first_s = _read_number(environment, "RDBKEEPER_EXPORT_POLL_SECONDS")
         timeout_minutes = _read_number(environment, "RDBKEEPER_EXPORT_TIMEOUT_MINUTES")
+        # Only a rule's function waits for exports, so only its environment has it.
+        quiet = timedelta(seconds=_read_number(environment, "RDBKEEPER_EXPORT_QUIET_SECONDS"))
         return cls(
             rule=_read(environment, RULE_VARIABLE),
-            store=StoreSettings.from_environment(environment),
+            store=replace(StoreSettings.from_environment(environment), export_quiet=quiet),
             poll=Poll(first_s, max(first_s * LONGEST_POLL_FACTOR, timeout_minutes * 60 // MOST_LOOKS_PER_EXPORT)),
             export_timeout=timedelta(minutes=timeout_minutes),
             copying=CopySettings(

@@ -19,15 +19,15 @@ def make_source(provider: str, access: SourceAccess, settings: StoreSettings, cl
     return MAKERS[provider](access, settings, client)
 
 
-def make_live_source(access: SourceAccess, client: Client) -> LiveSource:
-    """The source for a server that is reached directly."""
+def make_live_source(access: SourceAccess, client: Client, longest_s: float) -> LiveSource:
+    """The source for a server that is reached directly; reading one shard may take `longest_s` seconds."""
     from rdbkeeper.aws.secrets import Login, read_login
     from rdbkeeper.sources.redis.source import RedisSource
 
     def login() -> Login:
         return read_login(client("secretsmanager"), access.secret) if access.secret else Login()
 
-    return RedisSource(access, login, SystemClock())
+    return RedisSource(access, login, SystemClock(), longest_s)
 
 
 def _make_elasticache(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -149,11 +150,15 @@ _UNSEEN = Capabilities(
 
 
 class AwsAdapters:
-    """Sources and vaults by name; lives for one invocation, and so do its connections to vaults."""
+    """Sources and vaults by name; lives for one invocation, and so do its connections to vaults.
 
-    def __init__(self, settings: StoreSettings, client: Client) -> None:
+    `longest_stream_s` is how long an invocation can read from a server.
+    """
+
+    def __init__(self, settings: StoreSettings, client: Client, longest_stream_s: float = math.inf) -> None:
         self._settings = settings
         self._client = client
+        self._longest_stream_s = longest_stream_s
         self.vaults = vault_table(settings, client)
         self._made: dict[str, Vault] = {}
         self._sources: dict[tuple[str, SourceAccess], Source] = {}
@@ -168,7 +173,7 @@ class AwsAdapters:
     def live_source(self, access: SourceAccess) -> LiveSource:
         # Kept, so that a secret that changes while a server is read is asked for once.
         if access not in self._live_sources:
-            self._live_sources[access] = make_live_source(access, self._client)
+            self._live_sources[access] = make_live_source(access, self._client, self._longest_stream_s)
         return self._live_sources[access]
 
     def vault(self, name: str) -> Vault:
@@ -257,9 +262,13 @@ def run_context(
     settings: RunSettings, execution: str, journal: Journal, request: RunRequest, client: Client = client
 ) -> RunContext:
     """One run, over AWS."""
+    from rdbkeeper.flows.runs.live import STREAM_RESERVE_S
+
+    longest_stream_s = settings.longest_invocation.total_seconds() - STREAM_RESERVE_S
     context = leg_context(settings.store, settings.rule, execution, journal, client)
     return replace(
         context,
+        adapters=AwsAdapters(settings.store, client, longest_stream_s),
         export_timeout=settings.export_timeout,
         request=request,
         copying=settings.copying,

@@ -61,7 +61,9 @@ class Source(Protocol):
     def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
         """Ask for a manual backup now, named and tagged so; asking twice is asking once.
 
-        Raises BackupQuotaUsed, BackupBusy while the instance must not be backed up, and the others of a SourceError.
+        A lost answer counts as asked, where the provider would make a second backup of that name: the backup is then
+        found, or never comes. Raises SourceUnavailable only where asking again does no harm, BackupQuotaUsed,
+        BackupBusy while the instance must not be backed up, and the others of a SourceError.
         """
 
     def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:

@@ -10,6 +10,7 @@ when one is done, and serverless_claims.py for whose it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,7 +19,14 @@ from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.errors import as_words, code_of, translated
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
-from rdbkeeper.domain.errors import BackupBusy, BackupGone, RdbkeeperError, SourceRefused
+from rdbkeeper.domain.errors import (
+    BackupBusy,
+    BackupGone,
+    RdbkeeperError,
+    SourceError,
+    SourceRefused,
+    SourceUnavailable,
+)
 from rdbkeeper.ports import ByteStream
 from rdbkeeper.sources.aws_service import KEY_REFUSAL, AwsService, ManualBackups, service_family
 from rdbkeeper.sources.serverless_answers import (
@@ -27,6 +35,7 @@ from rdbkeeper.sources.serverless_answers import (
     count_by_cache,
     engine_of,
     find_export_failure,
+    is_in_the_way,
     owner_of,
     read_backup,
     read_cache,
@@ -34,8 +43,8 @@ from rdbkeeper.sources.serverless_answers import (
     taken_at_of,
 )
 from rdbkeeper.sources.serverless_claims import Claim, Claims, check_free
-from rdbkeeper.sources.serverless_exports import Quiet, UnnamedExports, as_files
-from rdbkeeper.sources.staging import BUCKET_REFUSALS, StagedObject, StagingBucket
+from rdbkeeper.sources.serverless_exports import Quiet, UnnamedExports, as_files, check_no_gap
+from rdbkeeper.sources.staging import BUCKET_REFUSALS, Listing, StagedObject, StagingBucket
 
 __all__ = ["PROVIDER", "Quiet", "ServerlessSource"]
 
@@ -44,7 +53,6 @@ BACKUPS_A_DAY = 24
 _FAMILY = service_family("elasticache")
 _BUSY = "InvalidServerlessCacheSnapshotStateFault"
 _SNAPSHOTS = "describe_serverless_cache_snapshots", "ServerlessCacheSnapshots"
-_IN_THE_WAY = "object with the same name"
 
 
 class ServerlessSource:
@@ -101,21 +109,19 @@ class ServerlessSource:
         snapshot = self._get_snapshot(backup)
         claim = self._claims.find(backup.backup_id)
         is_repeated = claim is not None and claim.is_of(backup, attempt)
+        left: tuple[StagedObject, ...] = ()
         if claim is None or not is_repeated:
             check_free(backup, claim, attempt)
-            self._check_idle(backup, snapshot)
-            claim = self._claims.take(backup, attempt, claim)
+            left = self._check_idle(backup, snapshot, claim)
+            claim = self._claims.take(backup, attempt, claim, follows=bool(left) or claim is not None)
         try:
-            self._claims.check_alone(claim)
-            found = self._exports.find(backup.backup_id).objects
-            if is_repeated and any(_is_since(one, claim) for one in found):
-                return
-            # What is there was left by a former attempt, and an export fails while its like is there.
-            self._exports.remove(found)
-            self._ask(backup, may_be_going=is_repeated)
-        except BackupBusy:
-            # Otherwise a repeat would take for this export whatever is going on.
-            self._claims.release(claim)
+            self._begin(backup, claim, left, may_be_going=is_repeated and not claim.follows)
+        except SourceUnavailable:
+            raise  # it may have been begun
+        except SourceError:
+            # Nothing was: a repeat must not take for this export whatever is going on, and nobody need wait for it.
+            with suppress(SourceError):
+                self._claims.release(claim)
             raise
 
     def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
@@ -127,20 +133,29 @@ class ServerlessSource:
         # What is going on is looked at first: whatever ends after that is in the listing.
         is_idle = status_of(snapshot) == "available" and not self._exports.is_being_written(backup.backup_id)
         listing = self._exports.find(backup.backup_id)
-        are_ours = all(_is_since(one, claim) for one in listing.objects)
-        self._check_not_failed(backup, claim, are_ours=are_ours and bool(listing.objects))
-        written_at = [one.written_at for one in listing.objects]
-        if not written_at or not are_ours or not is_idle:
+        are_ours = bool(listing.objects) and all(_is_since(one, claim) for one in listing.objects)
+        words = self._find_failure(claim)
+        # With nothing there before, objects in the way are those of an earlier wish of this very attempt.
+        if words is not None and not (are_ours and not claim.follows and is_in_the_way(words)):
+            raise _failure(backup, words)
+        if not (are_ours and is_idle and self._is_quiet(claim, listing)):
             return None
-        return as_files(listing.objects) if self._quiet.is_over(claim.written_at, written_at, listing.at) else None
+        files = as_files(listing.objects)
+        check_no_gap(files, backup.backup_id)
+        return files
 
     def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
         return self._staging.open_range(file, first_byte, length_bytes)
 
     def discard_export(self, backup: Backup, attempt: str) -> None:
+        """Remove what the export staged. While it may go on its claim stays, or the next would take its last files."""
         claim = self._claims.find(backup.backup_id)
-        if claim is not None and claim.is_of(backup, attempt):
-            self._discard(claim, self._exports.find(claim.snapshot).objects)
+        if claim is None or not claim.is_of(backup, attempt):
+            return
+        is_over = self._is_over(claim)
+        self._exports.remove(self._exports.find(claim.snapshot).objects)
+        if is_over:
+            self._claims.release(claim)
 
     def discard_leftovers(
         self, instance: Instance, rule_tag: str, keep_chain_tag: str, older_than: datetime
@@ -205,15 +220,41 @@ class ServerlessSource:
             )
         return snapshot
 
-    def _check_idle(self, backup: Backup, snapshot: dict[str, Any]) -> None:
-        """Raise BackupBusy while an export of this backup may be going on: what it stages must not be removed."""
+    def _check_idle(self, backup: Backup, snapshot: dict[str, Any], former: Claim | None) -> tuple[StagedObject, ...]:
+        """What an earlier export left there.
+
+        Raises BackupBusy while an export of this backup may be going on: what it stages must not be removed.
+        """
         listing = self._exports.find(backup.backup_id)
-        is_fresh = any(listing.at - one.written_at < self._quiet.shortest for one in listing.objects)
-        if status_of(snapshot) != "available" or is_fresh or self._exports.is_being_written(backup.backup_id):
+        is_quiet = self._is_quiet(former, listing)
+        if status_of(snapshot) != "available" or not is_quiet or self._exports.is_being_written(backup.backup_id):
             raise BackupBusy(
                 f"The backup {backup.backup_id} is {status_of(snapshot)}, and its export seems to be going on.",
                 hint="The provider is working on this backup; the next run asks again.",
             )
+        return listing.objects
+
+    def _is_quiet(self, claim: Claim | None, listing: Listing) -> bool:
+        """Whether nothing has come for long enough; True where nothing was asked for and nothing is there."""
+        moments = [one.written_at for one in listing.objects] + ([claim.written_at] if claim is not None else [])
+        return not moments or self._quiet.is_over(min(moments), moments, listing.at)
+
+    def _begin(self, backup: Backup, claim: Claim, left: Sequence[StagedObject], *, may_be_going: bool) -> None:
+        """Ask for the export, unless this attempt has done so before and its files come already.
+
+        An export fails while its like is there, so what was left goes before.
+        """
+        self._claims.check_alone(claim)
+        found = self._exports.find(backup.backup_id).objects
+        if any(_is_since(one, claim) and one not in left for one in found):
+            if may_be_going:
+                return
+            raise BackupBusy(
+                f"Files of the backup {backup.backup_id} are being staged, and another export may be staging them.",
+                hint="The next run asks again.",
+            )
+        self._exports.remove(found)
+        self._ask(backup, may_be_going=may_be_going)
 
     def _ask(self, backup: Backup, *, may_be_going: bool) -> None:
         with translated(_FAMILY, f"Exporting the backup {backup.backup_id}"):
@@ -225,18 +266,26 @@ class ServerlessSource:
                 if not (may_be_going and code_of(error) == _BUSY):
                     raise
 
-    def _check_not_failed(self, backup: Backup, claim: Claim, *, are_ours: bool) -> None:
-        """Raise why the export failed, if an event says so since it was asked for.
-
-        Objects in the way that are our own say that it was asked for twice, and the first time did.
-        """
+    def _find_failure(self, claim: Claim) -> str | None:
+        """Why the export failed, if an event says so since it was asked for."""
         # Not by SourceIdentifier: whether that is the backup's name or its ARN is not documented.
         events = self._service.pages(
             "describe_events", "Events", SourceType="serverless-cache-snapshot", StartTime=claim.written_at
         )
-        words = find_export_failure(events, backup.backup_id, claim.written_at)
-        if words is not None and not (are_ours and _IN_THE_WAY in words):
-            raise _failure(backup, words)
+        return find_export_failure(events, claim.snapshot, claim.written_at)
+
+    def _is_over(self, claim: Claim) -> bool:
+        """Whether nothing that was asked for since a claim can be going on any more."""
+        snapshot = self._find_snapshot(claim.snapshot)
+        if snapshot is None:
+            return True
+        if status_of(snapshot) != "available" or self._exports.is_being_written(claim.snapshot):
+            return False
+        words = self._find_failure(claim)
+        if words is not None and not is_in_the_way(words):
+            return True
+        listing = self._exports.find(claim.snapshot)
+        return bool(listing.objects) and self._is_quiet(claim, listing)
 
     def _discard(self, claim: Claim, objects: Sequence[StagedObject]) -> list[str]:
         removed = self._exports.remove(objects)
@@ -250,7 +299,7 @@ def _is_since(one: StagedObject, claim: Claim) -> bool:
 
 def _failure(backup: Backup, words: str) -> RdbkeeperError:
     message = f"The export of the backup {backup.backup_id} failed: {as_words(words)}."
-    if _IN_THE_WAY in words:
+    if is_in_the_way(words):
         hint = "Files of an earlier export were in the staging bucket; the next run removes them and asks again."
         return SourceRefused(message, hint=hint)
     for worded in (*BUCKET_REFUSALS, KEY_REFUSAL):

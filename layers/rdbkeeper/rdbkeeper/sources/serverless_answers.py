@@ -20,6 +20,8 @@ ENGINES = ("redis", "valkey")
 _UNAVAILABLE = frozenset({"creating", "create-failed", "deleting", "deleted"})
 # "Serverless cache events": "Failed to export snapshot for cache <cache-name>. Could not export snapshot to ...".
 _EXPORT_FAILED = re.compile(r"(?i)(failed to|could not) export")
+# What every manifest says, as nothing here can prove it: neither a number nor an event tells of an export that is done.
+_UNCOUNTED = "the provider does not tell how many files its export has; these are all that came"
 
 
 def read_cache(cache: dict[str, Any]) -> Instance:
@@ -74,6 +76,7 @@ def read_backup(snapshot: dict[str, Any]) -> Backup:
             cluster_mode=True,
         ),
         source_size=f"{int(size):,} bytes" if size.isdecimal() else size,
+        consistency_reason=_UNCOUNTED,
     )
 
 
@@ -102,6 +105,11 @@ def find_export_failure(events: Iterable[dict[str, Any]], snapshot: str, since: 
         and event["Date"] >= since
     ]
     return max(failures)[1] if failures else None
+
+
+def is_in_the_way(words: str) -> bool:
+    """Whether an export failed since objects of its names were in the bucket."""
+    return "object with the same name" in words
 
 
 def is_named_after(text: str, snapshot: str) -> bool:

@@ -27,12 +27,17 @@ _TAG_LENGTH = 8
 
 @dataclass(frozen=True)
 class Claim:
-    """One attempt's claim to the export of one backup; `written_at` and `at`, which is now, are of S3's own clock."""
+    """One attempt's claim to the export of one backup; `written_at` and `at`, which is now, are of S3's own clock.
+
+    `follows` says that an export may have been going on before: the claim took another's place, or files lay there
+    that had to go. What comes after such a claim may be the rest of that export's files.
+    """
 
     snapshot: str
     instance: str
     attempt: str
     taken_at: str
+    follows: bool
     etag: str
     written_at: datetime
     at: datetime
@@ -81,9 +86,9 @@ class Claims:
         found = self._staging.find_objects(CLAIMS, "claims to exports").objects
         return [one.key.removeprefix(CLAIMS).removesuffix(".json") for one in found]
 
-    def take(self, backup: Backup, attempt: str, former: Claim | None) -> Claim:
+    def take(self, backup: Backup, attempt: str, former: Claim | None, *, follows: bool) -> Claim:
         """Claim the export, in place of a former claim. Raises BackupBusy when somebody was quicker."""
-        says = {"attempt": attempt, "instance": backup.instance, "taken_at": _taken_at(backup)}
+        says = {"attempt": attempt, "instance": backup.instance, "taken_at": _taken_at(backup), "follows": follows}
         try:
             self._staging.put_document(_key(backup.backup_id), says, replaces=former.etag if former else "")
         except BackupBusy:
@@ -134,6 +139,7 @@ def _read(snapshot: str, document: Document) -> Claim:
         instance=str(says.get("instance", "")),
         attempt=str(says.get("attempt", "")),
         taken_at=str(says.get("taken_at", "")),
+        follows=says.get("follows") is not False,
         etag=document.etag,
         written_at=document.written_at,
         at=document.at,

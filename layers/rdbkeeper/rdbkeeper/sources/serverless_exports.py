@@ -5,29 +5,39 @@ meanwhile. So an export counts as done when all of this is seen together:
 
 - there is at least one object that is named after the backup, and none that was there before it was asked for;
 - the backup is `available`, and no upload is open under its name;
-- nothing has come for as long as the longest pause so far, counted from when it was asked for, at least a minute. The
-  same list seen twice would say less: two looks may lie within one pause.
+- nothing has come for as long as the longest pause so far, counted from when it was asked for, at least five minutes.
+  The same list seen twice would say less: two looks may lie within one pause;
+- where the files are numbered, no number is missing.
+
+No event tells of an export that is done ("Amazon ElastiCache events" in EventBridge's reference has one for failures
+alone), and files are smaller than the data in memory by as much as these can be compressed: sizes prove nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from rdbkeeper.domain.backup import Shard, StagedFile
+from rdbkeeper.domain.errors import BackupBusy
 from rdbkeeper.sources.named_exports import OURS
 from rdbkeeper.sources.serverless_answers import is_named_after
 from rdbkeeper.sources.serverless_claims import CLAIMS
 from rdbkeeper.sources.staging import Listing, StagedObject, StagingBucket
+
+# A cluster has 500 shards at most ("Quotas for ElastiCache"), so larger numbers count no files: they may be slots.
+_MOST_FILES = 500
+_NUMBER = re.compile("([0-9]+)")
 
 
 @dataclass(frozen=True)
 class Quiet:
     """For how long nothing may have come before an export counts as done."""
 
-    shortest: timedelta = timedelta(minutes=1)
+    shortest: timedelta = timedelta(minutes=5)
     longest: timedelta = timedelta(minutes=15)
 
     def is_over(self, asked_at: datetime, written_at: Sequence[datetime], now: datetime) -> bool:
@@ -64,6 +74,31 @@ def as_files(objects: Sequence[StagedObject]) -> tuple[StagedFile, ...]:
     named = [one for one in objects if one.key.endswith(".rdb")]
     in_order = sorted(named or objects, key=lambda one: one.key)
     return tuple(one.as_file(Shard(f"{number:04d}")) for number, one in enumerate(in_order, start=1))
+
+
+def check_no_gap(files: Sequence[StagedFile], snapshot: str) -> None:
+    """Raise BackupBusy where a backup's files are numbered and one number is missing."""
+    numbers = _numbers([file.key.removeprefix(snapshot) for file in files])
+    missing = set(range(min(1, *numbers), max(numbers))) - numbers if numbers else set()
+    if missing:
+        raise BackupBusy(
+            f"Of the files of {snapshot} number {min(missing)} is missing, while there is a number {max(numbers)}.",
+            hint="The provider may still be making it; the next look asks again.",
+        )
+
+
+def _numbers(names: Sequence[str]) -> set[int]:
+    """The number in each name, where it alone tells them apart and can be a file's; else none."""
+    pieces = [_NUMBER.split(name) for name in names]
+    first = pieces[0]
+    if any(len(each) != len(first) or each[::2] != first[::2] for each in pieces):
+        return set()
+    varying = [at for at in range(1, len(first), 2) if len({each[at] for each in pieces}) > 1 or len(first) == 3]
+    # `v2` is no number of a file, `-2.` is.
+    if len(varying) != 1 or any(map(str.isalpha, first[varying[0] - 1][-1:] + first[varying[0] + 1][:1])):
+        return set()
+    numbers = {int(each[varying[0]]) for each in pieces}
+    return numbers if max(numbers) <= _MOST_FILES else set()
 
 
 def _is_of(key: str, snapshot: str) -> bool:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
 from rdbkeeper.domain.addresses import is_never_reached
 from rdbkeeper.domain.errors import SourceRefused
 from rdbkeeper.domain.source import SourceAccess
+from rdbkeeper.ports import Clock
+from rdbkeeper.sources.redis import patience
+from rdbkeeper.sources.redis.patience import PatientSocket
 from rdbkeeper.sources.redis.refusals import SpeaksTls, as_refusal
 from rdbkeeper.sources.redis.wire import Wire
 
 CONNECT_TIMEOUT_S = 5.0
-SILENT_TIMEOUT_S = 60.0
 
 
 class Login(Protocol):
@@ -61,6 +64,8 @@ class Server:
             redis.exceptions.BusyLoadingError,
         )
         try:
+            self._connection.connect()
+            self._patient.begin_answer()
             self._connection.send_command(*words)
             answer = self._connection.read_response(disable_decoding=True)
         except replies_with_errors as error:
@@ -73,9 +78,9 @@ class Server:
         self._has_answered = True
         return answer
 
-    def info(self) -> dict[str, str]:
-        """What INFO says, by field."""
-        lines = self.ask("INFO").decode("utf-8", "replace").splitlines()
+    def info(self, *section: str) -> dict[str, str]:
+        """What INFO says, by field; of one section where it is named."""
+        lines = self.ask("INFO", *section).decode("utf-8", "replace").splitlines()
         # Every section has names of its own, so they can lie in one dictionary.
         return {name: value for name, _, value in (line.partition(":") for line in lines) if value}
 
@@ -83,7 +88,13 @@ class Server:
     def socket(self) -> socket.socket:
         """The socket itself, once no answer is outstanding; encrypted where the connection is."""
         self._connection.connect()
-        found: socket.socket = self._connection._sock  # noqa: SLF001 - redis-py has no other way to hand it out
+        found: socket.socket = self._patient.raw
+        found.settimeout(patience.SILENT_TIMEOUT_S)
+        return found
+
+    @property
+    def _patient(self) -> PatientSocket:
+        found: PatientSocket = self._connection._sock  # noqa: SLF001 - redis-py has no other way to hand it out
         return found
 
     @cached_property
@@ -109,11 +120,20 @@ class Server:
 
 
 class Connector:
-    """Makes connections as a rule's access says; `login` is asked once, when the first is made."""
+    """Makes connections as a rule's access says; `login` is asked once, when the first is made.
 
-    def __init__(self, access: SourceAccess, login: Callable[[], Login]) -> None:
+    All that is asked over them in one go is to be answered by `until`, of the clock's monotonic time.
+    """
+
+    def __init__(self, access: SourceAccess, login: Callable[[], Login], clock: Clock, until: float = math.inf) -> None:
         self._access = access
-        self._read_login = login
+        self._login = cache(login)
+        self._clock = clock
+        self._until = until
+
+    def within(self, seconds: float) -> Connector:
+        """A connector all of whose answers are to come within so long from now."""
+        return Connector(self._access, self._login, self._clock, self._clock.monotonic() + seconds)
 
     def connect(self, address: str) -> Server:
         """A connection to a server. Raises SourceRefused for an address that nothing is to be asked at."""
@@ -124,27 +144,23 @@ class Connector:
         connection = kind(
             host=host,
             port=port,
-            username=self._login.username or None,
-            password=self._login.password or None,
+            username=self._login().username or None,
+            password=self._login().password or None,
             protocol=2,
             driver_info=None,  # a user may be allowed few commands
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             socket_timeout=CONNECT_TIMEOUT_S,  # of the handshake as well; a server without TLS waits for more of it
             socket_keepalive=True,
-            redis_connect_func=_look_whom_it_reached,
+            redis_connect_func=partial(_look_whom_it_reached, clock=self._clock, until=self._until),
         )
         return Server(connection, address, is_encrypted=self._access.tls)
 
-    @cached_property
-    def _login(self) -> Login:
-        return self._read_login()
 
-
-def _look_whom_it_reached(connection: Any) -> None:
+def _look_whom_it_reached(connection: Any, clock: Clock, until: float) -> None:
     """Log in, unless the address that was connected to, whatever its name said before, is one that must not be."""
     reached = connection._sock.getpeername()[0]  # noqa: SLF001 - called by redis-py in place of its own log-in
     check_reachable(connection.host, str(reached))
-    connection._sock.settimeout(SILENT_TIMEOUT_S)  # noqa: SLF001 - as above
+    connection._sock = PatientSocket(connection._sock, clock, until)  # noqa: SLF001 - as above
     connection.on_connect()
 
 

@@ -16,8 +16,9 @@ from rdbkeeper.domain.backup import Consistency
 from rdbkeeper.domain.errors import ServerLost, SourceError, SourceUnavailable, SyncRefused
 from rdbkeeper.domain.live import LiveFindings
 from rdbkeeper.ports import Clock
-from rdbkeeper.sources.redis.connection import SILENT_TIMEOUT_S, Server
+from rdbkeeper.sources.redis.connection import Server
 from rdbkeeper.sources.redis.nodes import NodeFacts
+from rdbkeeper.sources.redis.patience import SILENT_TIMEOUT_S
 from rdbkeeper.sources.redis.refusals import Doing, Refusal, fell_silent, translated, typed, went_away
 from rdbkeeper.sources.redis.wire import Socket, command
 
@@ -126,7 +127,7 @@ def refused(refusal: Refusal, doing: Doing) -> SourceError:
 def _first_line(socket: Socket, doing: Doing, clock: Clock) -> tuple[bytes, bytes]:
     """The line before the file, and what came with it; newlines before it say that the server lives."""
     until, data = clock.monotonic() + BEGIN_TIMEOUT_S, b""
-    while b"\r\n" not in data:
+    while b"\r\n" not in data and len(data) < _READ_BYTES:
         if clock.monotonic() > until:
             raise fell_silent(doing, BEGIN_TIMEOUT_S)
         came = socket.recv(_READ_BYTES)

@@ -60,14 +60,18 @@ class KeyReader:
         self._can_weigh = True
         self._database = 0
 
-    def read(self, database: int, choose: Callable[[Sequence[bytes]], list[bytes]]) -> Iterator[Read]:
-        """Every key of a database that `choose` leaves of those that were found.
+    def select(self, database: int) -> None:
+        """Turn to a database. Raises what Server.ask raises."""
+        # Most clusters have one database, and know no SELECT.
+        if database or not self._is_cluster:
+            self._server.ask("SELECT", database)
+        self._database = database
+
+    def read(self, choose: Callable[[Sequence[bytes]], list[bytes]]) -> Iterator[Read]:
+        """Every key of the database that is selected that `choose` leaves of those that were found.
 
         Raises Refusal, KeyUndumpable, ChecksumMismatch, OSError, EOFError.
         """
-        self._database = database
-        if not self._is_cluster:
-            self._server.ask("SELECT", database)
         for names in self._scan():
             for batch in self._batches(choose(names)):
                 self._pace.take(len(batch))
@@ -199,7 +203,7 @@ class KeyReader:
         another = self._ask_again()
         try:
             with translated(Doing("Asking", self._server.address)):
-                if not self._is_cluster:
+                if self._database or not self._is_cluster:
                     another.ask("SELECT", self._database)
                 kind = another.ask("TYPE", name).decode("ascii", "replace")
         except Exception:  # noqa: BLE001 - the key is what matters, its type only helps to find it

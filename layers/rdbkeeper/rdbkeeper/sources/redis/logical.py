@@ -18,6 +18,7 @@ from rdbkeeper.domain.live import LiveFindings
 from rdbkeeper.ports import Clock
 from rdbkeeper.rdb import assembly
 from rdbkeeper.sources.redis.connection import Server
+from rdbkeeper.sources.redis.counting import KeyCount, ask_swaps, check_named, check_not_swapped
 from rdbkeeper.sources.redis.keys import KeyReader, Read
 from rdbkeeper.sources.redis.nodes import NodeFacts, Standing, check_unchanged
 from rdbkeeper.sources.redis.refusals import Doing, Refusal, translated
@@ -83,6 +84,9 @@ class LogicalReading:
     _version: int | None = None
     _keys: int = 0
     _vanished: int = 0
+    _before: int = 0
+    _after: int = 0
+    _swaps: int | None = None
     _seconds: float | None = None
 
     def pieces(self) -> Generator[bytes | memoryview, None, None]:
@@ -90,16 +94,19 @@ class LogicalReading:
         began_s = self.clock.monotonic()
         doing = self._doing
         with translated(doing):
+            self._swaps = None if self.facts.is_cluster else ask_swaps(self.server)
             functions = self._functions()
             if functions is not None:
                 yield from self._open(assembly.check_dump(functions))
                 yield self._sums.add(assembly.functions(functions))
-            for number, expected in self.facts.keys.items():
-                yield from self._database(number, expected)
+            for number in self.facts.keys:
+                yield from self._database(number)
             if self._version is None:
                 yield from self._open(_version_of(self.facts))
             facts = NodeFacts.ask(self.server)
             check_unchanged(self.standing, Standing.ask(self.server, facts), doing)
+            if self._swaps is not None:
+                check_not_swapped(self._swaps, ask_swaps(self.server), doing)
             yield self._sums.end()
         self._seconds = self.clock.monotonic() - began_s
 
@@ -107,7 +114,13 @@ class LogicalReading:
         if self._seconds is None:
             raise ValueError("what became of a stream is known at its end")
         vanished = f"; {self._vanished} keys vanished meanwhile" if self._vanished else ""
-        reason = f"read key by key over {_duration(self._seconds)}{self.why}: each key is of its own moment{vanished}"
+        unsure = self._swaps is None and not self.facts.is_cluster  # a cluster swaps none
+        swapped = "; whether databases changed places meanwhile (SWAPDB) the server does not say" if unsure else ""
+        reason = (
+            f"read key by key over {_duration(self._seconds)}{self.why}: each key is of its own moment; {self._keys:,} "
+            f"keys were read, and the server counted {self._before:,} before and {self._after:,} after"
+            f"{vanished}{swapped}"
+        )
         return LiveFindings(Consistency.LOGICAL, reason, self._keys)
 
     @property
@@ -137,9 +150,19 @@ class LogicalReading:
             + assembly.aux("ctime", str(int(self.clock.now().timestamp())))
         )
 
-    def _database(self, number: int, expected: int) -> Iterator[bytes | memoryview]:
-        seen, is_named = SeenKeys(min(expected, MOST_KEYS)), False
-        for group in self.reader.read(number, lambda names: self._new(seen, names)):
+    def _database(self, number: int) -> Iterator[bytes | memoryview]:
+        self.reader.select(number)
+        before = KeyCount.ask(self.server, self.facts, number)
+        seen = SeenKeys(min(before.keys, MOST_KEYS))
+        yield from self._keys_of(number, seen)
+        after = KeyCount.ask(self.server, NodeFacts.ask(self.server), number)
+        check_named(len(seen), before, after, number, self._doing)
+        self._before += before.keys
+        self._after += after.keys
+
+    def _keys_of(self, number: int, seen: SeenKeys) -> Iterator[bytes | memoryview]:
+        is_named = False
+        for group in self.reader.read(lambda names: self._new(seen, names)):
             self._vanished += group.vanished
             if not group.keys:
                 continue

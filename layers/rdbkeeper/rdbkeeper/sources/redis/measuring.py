@@ -36,10 +36,15 @@ def measure(connector: Connector, access: SourceAccess) -> LivePlan:
     files = tuple(
         LiveFile(node.shard, node.address, way, node.facts.size_bytes, sum(node.facts.keys.values())) for node in nodes
     )
-    for node in nodes:
-        if way is Way.LOGICAL and max(node.facts.keys.values(), default=0) > MOST_KEYS:
-            raise too_many_keys(node.address)
+    for node in nodes if way is Way.LOGICAL else ():
+        check_rememberable(node.facts, node.address)
     return LivePlan(_engine_of(nodes, access.port), files, reason)
+
+
+def check_rememberable(facts: NodeFacts, address: str) -> None:
+    """Raise ServerTooLarge when a server holds more keys in one database than reading by keys can remember."""
+    if max(facts.keys.values(), default=0) > MOST_KEYS:
+        raise too_many_keys(address)
 
 
 def find_addresses(server: Server, facts: NodeFacts, access: SourceAccess) -> list[tuple[str, str]]:

@@ -72,10 +72,19 @@ class NodeFacts:
     @property
     def keys(self) -> dict[int, int]:
         """How many keys each database holds, in order of the databases."""
+        return self._keyspace("keys")
+
+    @property
+    def expiring(self) -> dict[int, int]:
+        """How many of each database's keys can expire."""
+        return self._keyspace("expires")
+
+    def _keyspace(self, what: str) -> dict[int, int]:
         found = {}
         for name, value in self.fields.items():
             if name.startswith("db") and name[2:].isdigit() and value.startswith("keys="):
-                found[int(name[2:])] = int(value[5:].partition(",")[0])
+                counts = dict(each.partition("=")[::2] for each in value.split(","))
+                found[int(name[2:])] = int(counts.get(what, 0))
         return dict(sorted(found.items()))
 
     @property

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import SourceRefused, SyncRefused
 from rdbkeeper.domain.live import LiveFile, LivePlan
+from rdbkeeper.domain.live_estimate import check_fits
 from rdbkeeper.domain.source import LIVE_PROVIDER, SourceAccess, Way
 from rdbkeeper.ports import Clock, LiveStream
 from rdbkeeper.sources.redis import full_sync
 from rdbkeeper.sources.redis.connection import Connector, Login, Server
 from rdbkeeper.sources.redis.keys import KeyReader
 from rdbkeeper.sources.redis.logical import LogicalReading, LogicalStream
-from rdbkeeper.sources.redis.measuring import find_addresses, measure
+from rdbkeeper.sources.redis.measuring import check_rememberable, find_addresses, measure
 from rdbkeeper.sources.redis.nodes import NodeFacts, Standing, check_kind, check_ready, check_unchanged
 from rdbkeeper.sources.redis.pacing import KeyPace
 from rdbkeeper.sources.redis.refusals import Doing, NotRedis, Refusal, resharded, translated, translated_but_strangers
 
 PROVIDER = LIVE_PROVIDER
 
+# For all that is asked of a server, and of a cluster, which may have 500 shards.
+FIND_TIMEOUT_S = 60.0
+MEASURE_TIMEOUT_S = 120.0
+
 
 class RedisSource:
-    """The source behind one rule's access; `login` is asked when the first connection is made."""
+    """The source behind one rule's access; `login` is asked when the first connection is made.
 
-    def __init__(self, access: SourceAccess, login: Callable[[], Login], clock: Clock) -> None:
+    `longest_s` is how many seconds reading one shard may take.
+    """
+
+    def __init__(
+        self, access: SourceAccess, login: Callable[[], Login], clock: Clock, longest_s: float = math.inf
+    ) -> None:
         self._access = access
         self._clock = clock
-        self._connector = Connector(access, login)
+        self.longest_s = longest_s
+        self._connector = Connector(access, login, clock)
 
     def find_instance(self, name: str) -> Instance | None:
-        server = self._connector.connect(self._access.address)
+        server = self._connector.within(FIND_TIMEOUT_S).connect(self._access.address)
         doing = Doing("Asking", server.address)
         try:
             with translated_but_strangers(doing):
@@ -44,7 +57,7 @@ class RedisSource:
             server.close()
 
     def measure(self, name: str) -> LivePlan:  # noqa: ARG002 - a server does not know what its owner calls it
-        return measure(self._connector, self._access)
+        return measure(self._connector.within(MEASURE_TIMEOUT_S), self._access)
 
     def open_stream(self, file: LiveFile) -> LiveStream:
         if file.way is not Way.FULL_SYNC:
@@ -54,6 +67,8 @@ class RedisSource:
         except SyncRefused as refused:
             if self._access.way is not Way.AUTO:
                 raise
+            # It was measured for the faster way. What its rule's bandwidth makes of it was looked at then.
+            check_fits(replace(file, way=Way.LOGICAL), self._access.keys_per_second, 0, self.longest_s)
             return self._read_by_keys(file, f", since SYNC was refused ({_reason_in(refused)})")
 
     def _describe(self, name: str, server: Server, doing: Doing) -> Instance | None:
@@ -121,6 +136,11 @@ class RedisSource:
 
     def _read_by_keys(self, file: LiveFile, why: str = "") -> LiveStream:
         server, facts, standing = self._begin(file)
+        try:
+            check_rememberable(facts, file.address)
+        except BaseException:
+            server.close()
+            raise
         if facts.is_replica:
             why = f", from a replica{why}"
         reader = KeyReader(

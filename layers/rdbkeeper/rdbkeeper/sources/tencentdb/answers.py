@@ -7,6 +7,7 @@ Where the API's documentation is silent, this is safe either way:
 - A backup's BackupType is documented as 0 for manual and 1 for automatic in the list, and the other way round in its
   details: the list is believed.
 - FileSize is 0 where it is not known; a file's length is what its store says, which is compared where both do.
+- How many shards a cluster's backup has is told by its details; of a kind of instance that is not known, too.
 - A backup counts as complete only in the states 2 (normal) and 4 (converted to RDB), and only while nothing locks it.
 """
 
@@ -118,7 +119,7 @@ def read_backup(answer: Mapping[str, Any]) -> Backup | None:
         engine=EngineFacts(
             engine=engine,
             engine_version=version,
-            shard_count=0 if kind in _CLUSTERS else 1,
+            shard_count=1 if kind in _ENGINES and kind not in _CLUSTERS else 0,
             cluster_mode=kind in _CLUSTERS,
         ),
         source_size=_size(answer.get("BackupSize")),

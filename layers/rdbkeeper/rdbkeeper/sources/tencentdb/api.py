@@ -112,6 +112,8 @@ _UNKNOWN_INSTANCE = (
 )
 _NETWORK = "ClientNetworkError"
 _PASSING = ("RequestLimitExceeded", "InternalError", "ServerNetworkError", _NETWORK)
+# What is answered before anything is done.
+_BEFORE_IT_BEGINS = ("AuthFailure", "RequestLimitExceeded")
 # A message may quote what was sent: links, keys, signatures, and numbers of accounts.
 _SECRETS = re.compile(
     r"""(?ix) https?:// \S+ | \b AKID \w+ | \b [\w-]* (?: sign | signature | secret \w* | token | authorization |
@@ -142,18 +144,27 @@ class TencentApi:
         self._client: Any = None
         self._lock = Lock()
 
-    def call(
-        self, action: str, what: str, *, repeats: bool = True, special: Meanings = (), **parameters: Any
-    ) -> dict[str, Any]:
+    def call(self, action: str, what: str, **parameters: Any) -> dict[str, Any]:
         """The answer to an action, without what encloses it; `what` begins the sentence that tells of a failure.
 
-        What passes by itself is tried three times, unless repeating would do it twice. `special` is what codes mean for
-        this action alone. Raises SourceError.
+        What passes by itself is tried three times. Raises SourceError.
         """
-        answer, failure = self._attempt(action, parameters, repeats=repeats)
+        answer, failure = self._attempt(action, parameters)
         if failure is not None:
-            raise failure.translated(action, what, special)
+            raise failure.translated(action, what)
         return answer
+
+    def call_once(self, action: str, what: str, *, special: Meanings = (), **parameters: Any) -> None:
+        """Have an action done that must not be done twice: where it may have been, this returns as if it had.
+
+        Raises SourceUnavailable only where nothing was begun, and the others of a SourceError.
+        """
+        _, failure = self._attempt(action, parameters, repeats=False)
+        if failure is None:
+            return
+        error = failure.translated(action, what, special)
+        if not isinstance(error, SourceUnavailable) or failure.was_in_vain:
+            raise error
 
     def pages(self, action: str, what: str, member: str, limit: int, **parameters: Any) -> list[dict[str, Any]]:
         """Every item of a list that is answered page by page; none of an instance that does not exist."""
@@ -196,7 +207,8 @@ class TencentApi:
                 return {}, Failure(error["Code"], error.get("Message"), answer.get("RequestId"))
             except sdk.TencentCloudSDKException as error:
                 if error.code == _NETWORK:
-                    return {}, Failure(_NETWORK, type(error.__context__).__name__, None)
+                    cause = error.__context__
+                    return {}, Failure(_NETWORK, type(cause).__name__, None, was_in_vain=_was_never_sent(cause))
                 return {}, Failure(error.code, error.message, error.requestId)
             except (ValueError, TypeError, KeyError, AttributeError):
                 return {}, Failure("ServerNetworkError", "It answered something other than the API's JSON", None)
@@ -227,10 +239,11 @@ class TencentApi:
 
 
 class Failure:
-    """How a call failed: the service's code and words, or the SDK's own."""
+    """How a call failed: the service's code and words, or the SDK's own, and whether surely nothing was begun."""
 
-    def __init__(self, code: object, words: object, request_id: object) -> None:
+    def __init__(self, code: object, words: object, request_id: object, *, was_in_vain: bool = False) -> None:
         shown = str(code or "")
+        self.was_in_vain = was_in_vain or shown.startswith(_BEFORE_IT_BEGINS)
         self.code = shown if _CODE.fullmatch(shown) else "an unknown code"
         self._words = words if isinstance(words, str) else ""  # bytes are an answer's whole body
         self._request_id = str(request_id or "")
@@ -248,6 +261,15 @@ class Failure:
                 return error(message, hint=hint or allow)
         said = "its own words are above." if words else "and not why."
         return SourceRefused(message, hint=f"The service says that this cannot be done; {said}")
+
+
+def _was_never_sent(cause: BaseException | None) -> bool:
+    """Whether requests, whose error this is, did not even reach the host."""
+    from requests.exceptions import ConnectTimeout, ProxyError, SSLError
+    from urllib3.exceptions import NewConnectionError
+
+    reason = getattr(cause.args[0], "reason", None) if cause is not None and cause.args else None
+    return isinstance(cause, ConnectTimeout | ProxyError | SSLError) or isinstance(reason, NewConnectionError)
 
 
 def shown_words(text: str) -> str:

@@ -23,6 +23,7 @@ from rdbkeeper.domain.errors import (
     BackupQuotaUsed,
     DownloadRestricted,
     LinkMisanswered,
+    SourceError,
     SourceRefused,
     SourceUnavailable,
 )
@@ -58,6 +59,8 @@ _AHEAD = timedelta(minutes=10)
 # In any state but expired and deleted.
 _STATUSES = [1, 2, 3, 4]
 _LOOKS_AT_ONCE = 8
+# A backup whose details are not whole by then is not waited for.
+_TOLD_AFTER = timedelta(hours=1)
 
 
 class TencentDbSource:
@@ -142,7 +145,9 @@ class TencentDbSource:
         detail = self._get_detail(backup)
         _check_readable(backup, detail)
         links = self._links.take(backup.instance, backup.backup_id)
-        wanted = detail.shard_count or max(1, len(links))
+        wanted = detail.shard_count or backup.engine.shard_count
+        if not wanted:
+            raise self._uncounted(backup)
         if len(links) < wanted:
             raise BackupBusy(
                 f"Of the {wanted} files of {backup.backup_id} there are links to {len(links)}.",
@@ -187,14 +192,16 @@ class TencentDbSource:
         return 24
 
     def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
-        """Ask for a manual backup, its remark being the name; backups here have no tags."""
+        """Ask for a manual backup, its remark being the name; backups here have no tags.
+
+        Names are no names here: whoever asks twice has two backups, so a lost answer is taken for an answer.
+        """
         if self.find_requested_backup(instance, name) is not None:
             return
         what = f"Asking for the backup {name} of {instance.name}"
-        self._api.call(
+        self._api.call_once(
             "ManualBackupInstance",
             what,
-            repeats=False,
             special=(("LimitExceeded", BackupQuotaUsed, "It takes another one once the oldest is 24 hours old."),),
             InstanceId=instance.name,
             Remark=name,
@@ -251,6 +258,14 @@ class TencentDbSource:
         what = f"Asking about the backup {backup.backup_id}"
         answer = self._api.call("DescribeBackupDetail", what, InstanceId=backup.instance, BackupId=backup.backup_id)
         return read_detail(answer)
+
+    def _uncounted(self, backup: Backup) -> SourceError:
+        """The error for a backup that has any number of files: there may be more than there are links."""
+        message = f"How many shards the backup {backup.backup_id} of a cluster has is not told."
+        if backup.taken_at is not None and self._clock.now() - backup.taken_at < _TOLD_AFTER:
+            return BackupBusy(message, hint="The provider may still be finishing it; the next look asks again.")
+        hint = "Which files make the backup cannot be told. Look at it in the provider's console."
+        return SourceRefused(message, hint=hint)
 
     def _measure(self, backup: Backup, number: int, link: FileLink) -> StagedFile:
         """The file as its store has it, seen by reading its first byte."""
