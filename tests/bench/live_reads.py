@@ -156,7 +156,7 @@ def read_once(port: int, way: Way) -> None:
     """Read the server on this port, and print what it took as JSON."""
     access = SourceAccess(address=f"127.0.0.1:{port}", tls=False, way=way, keys_per_second=MOST_KEYS_PER_SECOND)
     source = RedisSource(access, NoLogin, SystemClock())
-    (file,) = source.measure("bench").files
+    (file,) = source.measure().files
     began_s, cpu_before = time.monotonic(), time.process_time()
     stream = source.open_stream(file)
     with Path(os.devnull).open("wb", buffering=0) as sink:

@@ -33,6 +33,7 @@ S = TypeVar("S", ElastiCacheSource, MemoryDbSource, ServerlessSource)
 class AwsPlace(Generic[S]):
     """A source, the service that it asks, and the bucket that exports go to."""
 
+    tells_shards = True
     source: S
     cloud: LocalCloud
     bucket: str
@@ -174,6 +175,8 @@ class MemoryDb(AwsPlace[MemoryDbSource]):
 
 class Serverless(AwsPlace[ServerlessSource]):
     """Serverless caches, with two hidden shards."""
+
+    tells_shards = False
 
     @property
     def client(self) -> Any:

@@ -43,10 +43,11 @@ def real_source(
     clock: Clock | None = None,
     keys_per_second: int = MOST_KEYS_PER_SECOND,
     host: str = "127.0.0.1",
+    longest_s: float = 600,
 ) -> RedisSource:
     """The source over a real server on this machine."""
     access = SourceAccess(address=f"{host}:{port}", tls=tls, way=way, keys_per_second=keys_per_second)
-    return RedisSource(access, lambda: login or Login(), clock or SystemClock())
+    return RedisSource(access, lambda: login or Login(), clock or SystemClock(), longest_s)
 
 
 @contextmanager

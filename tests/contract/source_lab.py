@@ -34,6 +34,10 @@ class Provider(Protocol):
     @property
     def source(self) -> Source: ...
 
+    @property
+    def tells_shards(self) -> bool:
+        """Whether the list of backups says which shards each has, before its files do."""
+
     def now(self) -> datetime: ...
 
     def take_backup(self, name: str, taken_at: datetime) -> None:
@@ -61,6 +65,7 @@ Place = Callable[[pytest.FixtureRequest], AbstractContextManager[Provider]]
 
 @dataclass
 class Memory:
+    tells_shards = True
     source: MemorySource
 
     def now(self) -> datetime:

@@ -21,6 +21,7 @@ _STATUSES = {"creating": 0, "modifying": 1, "available": 2, "deleting": -3}
 class Tencent:
     """A cluster of two shards."""
 
+    tells_shards = False
     source: TencentDbSource
     service: TencentDB
 

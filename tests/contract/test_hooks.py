@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 
 from rdbkeeper.aws.hooks import LambdaHooks
-from rdbkeeper.domain.errors import HookFailed
+from rdbkeeper.domain.errors import HookFailed, HookMissing, HookUnanswered, HookUncalled
 from rdbkeeper.entry.settings import StoreSettings
 from rdbkeeper.entry.wiring import AwsAdapters
 from tests.contract.lambda_lab import Lab, lab, wait_until
@@ -92,18 +92,20 @@ def test_a_hook_may_be_named_with_its_alias(lab: Lab) -> None:
 
 
 def test_a_function_that_is_not_there_has_failed(lab: Lab) -> None:
-    assert "There is no such function" in failure(hooks_over(lab), "nobody").hint
+    error = failure(hooks_over(lab), "nobody")
+    assert isinstance(error, HookMissing) and "There is no such function" in error.hint
 
 
 @pytest.mark.parametrize("source", [BROKEN, DEADLY], ids=["raises", "dies"])
 def test_a_function_that_fails_has_failed_and_what_it_said_is_not_repeated(lab: Lab, source: str) -> None:
     error = failure(hooks_over(lab), lab.make(source))
+    assert not isinstance(error, HookUnanswered), "it has ended"
     assert "failed (Unhandled)" in error.message and "log" in error.hint
 
 
 def test_a_function_that_does_not_answer_in_time_has_failed_and_is_called_once(lab: Lab) -> None:
     name = make_logging(lab, SLOW)
-    failure(hooks_over(lab), name, longest_s=0.5)
+    assert isinstance(failure(hooks_over(lab), name, longest_s=0.5), HookUnanswered)
     wait_until(lambda: calls_of(lab, name) == ["called"])
     lab.call(name, {"sleep_s": 0})
     wait_until(lambda: len(calls_of(lab, name)) >= 2)
@@ -120,15 +122,24 @@ def test_a_call_that_is_denied_says_which_parameter_allows_it(aws: Aws) -> None:
     )
     error = failure(LambdaHooks(lambda _: aws.client("lambda")), "stop")
     assert "AllowedHookFunctionArns" in error.hint
+    assert isinstance(error, HookUncalled) and not isinstance(error, HookMissing)
 
 
 @pytest.mark.parametrize(
-    "code, status",
-    [("TooManyRequestsException", 429), ("ServiceException", 500), ("InvalidRequestContentException", 400)],
+    "code, status, may_be_at_work",
+    [
+        ("TooManyRequestsException", 429, False),
+        ("ServiceException", 500, True),
+        ("InvalidRequestContentException", 400, False),
+    ],
 )
-def test_whatever_else_lambda_answers_is_a_failed_hook(aws: Aws, code: str, status: int) -> None:
+def test_whatever_else_lambda_answers_is_a_failed_hook_that_may_be_at_work_only_where_lambda_is_in_trouble(
+    aws: Aws, code: str, status: int, may_be_at_work: bool
+) -> None:
     aws.fails("lambda", "invoke", code, status)
-    assert code in failure(LambdaHooks(lambda _: aws.client("lambda")), "stop").message
+    error = failure(LambdaHooks(lambda _: aws.client("lambda")), "stop")
+    assert code in error.message and isinstance(error, HookUnanswered) is may_be_at_work
+    assert isinstance(error, HookUncalled) is (code == "TooManyRequestsException")
 
 
 def test_what_lambda_is_asked_for_waits_for_the_end(aws: Aws) -> None:
@@ -151,6 +162,6 @@ def test_a_call_is_sent_once_and_waits_as_long_as_it_is_told(monkeypatch: pytest
 def test_what_a_test_calls_in_memory_fails_as_what_is_not_there_does() -> None:
     hooks = MemoryHooks({"stop": lambda _: None})
     hooks.call("stop", PAYLOAD, 1.0)
-    with pytest.raises(HookFailed):
+    with pytest.raises(HookMissing):
         hooks.call("nobody", PAYLOAD, 1.0)
     assert hooks.calls == [("stop", "freeze"), ("nobody", "freeze")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,16 @@ from tests.local_cloud.engines import Engine, _free_port
 
 SECRET = "a-password-of-nobody"
 READER = Login("reader", SECRET)
-ENOUGH = ["+ping", "+info", "+select", "+scan", "+multi", "+exec", "+dump", "+pexpiretime", "+function|dump"]
+PAGE = (Path(__file__).parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
+# What the page tells the owner of a server to type, in its order.
+AT_ONCE, BY_KEYS = (
+    line.removeprefix("ACL SETUSER rdbkeeper on >PASSWORD ").split()
+    for line in PAGE.splitlines()
+    if line.startswith("ACL SETUSER rdbkeeper ")
+)
+FOR_CLUSTERS = re.findall(r"`(\+[^`]+)` as well", PAGE)[0].split()
+RIGHTS = {Way.FULL_SYNC: AT_ONCE, Way.LOGICAL: BY_KEYS}
+COMMANDS = [right for right in BY_KEYS if right.startswith("+")]
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +48,24 @@ def filled() -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[list[Engine]]:
+    with running(shards=3) as engines:
+        yield engines
+
+
 def allow(engine: Engine, *rules: str) -> None:
     engine.command("ACL", "SETUSER", "reader", "reset", "on", f">{SECRET}", *rules)
 
 
+def asked_first(source: RedisSource) -> list[Callable[[], object]]:
+    """What is asked of a server before any stream is."""
+    return [lambda: source.find_instance("orders"), source.measure]
+
+
 def read_as_reader(engine: Engine, way: Way = Way.AUTO) -> tuple[bytes, Consistency]:
     source = real_source(engine.port, way, login=READER)
-    stream = source.open_stream(source.measure("orders").files[0])
+    stream = source.open_stream(source.measure().files[0])
     return read_whole(stream), stream.findings.consistency
 
 
@@ -52,7 +73,7 @@ def read_as_reader(engine: Engine, way: Way = Way.AUTO) -> tuple[bytes, Consiste
 
 
 def test_a_user_needs_few_rights_to_read_key_by_key(filled: Engine, tmp_path: Path) -> None:
-    allow(filled, "~*", "-@all", *ENOUGH)
+    allow(filled, *BY_KEYS)
     data, consistency = read_as_reader(filled)
     assert consistency is Consistency.LOGICAL
     with loaded(data, tmp_path) as other:
@@ -60,16 +81,38 @@ def test_a_user_needs_few_rights_to_read_key_by_key(filled: Engine, tmp_path: Pa
 
 
 def test_a_user_who_may_replicate_reads_at_once(filled: Engine, tmp_path: Path) -> None:
-    allow(filled, "-@all", "+ping", "+info", "+sync", "+replconf")
+    allow(filled, *AT_ONCE)
     data, consistency = read_as_reader(filled)
     assert consistency is Consistency.POINT_IN_TIME
     with loaded(data, tmp_path) as other:
         assert digest(other.port) == digest(filled.port)
 
 
-@pytest.mark.parametrize("missing", [*ENOUGH[2:], "+info"])
+@pytest.mark.parametrize("way", RIGHTS)
+def test_a_user_needs_few_rights_more_to_read_a_cluster(cluster: list[Engine], way: Way, tmp_path: Path) -> None:
+    for engine in cluster:
+        allow(engine, *RIGHTS[way], *FOR_CLUSTERS)
+    source = real_source(cluster[0].port, login=READER)
+    files = source.measure().files
+    assert {file.way for file in files} == {way}
+    for engine, file in zip(cluster, files, strict=True):
+        with loaded(read_file(source, file), tmp_path) as other:
+            assert digest(other.port) == digest(engine.port)
+
+
+@pytest.mark.parametrize("way", RIGHTS)
+@pytest.mark.parametrize("missing", FOR_CLUSTERS)
+def test_each_right_that_is_missing_on_a_cluster_is_named(cluster: list[Engine], way: Way, missing: str) -> None:
+    for engine in cluster:
+        allow(engine, *RIGHTS[way], *(right for right in FOR_CLUSTERS if right != missing))
+    with pytest.raises(SourceDenied) as raised:
+        read_as_reader(cluster[0])
+    assert raised.value.hint.endswith(f" {missing}")
+
+
+@pytest.mark.parametrize("missing", [right for right in COMMANDS if right != "+ping"])
 def test_each_right_that_is_missing_is_named(filled: Engine, missing: str) -> None:
-    allow(filled, "~*", "-@all", *(right for right in ENOUGH if right != missing))
+    allow(filled, *(right for right in BY_KEYS if right != missing))
     with pytest.raises(SourceDenied) as raised:
         read_as_reader(filled, Way.LOGICAL)
     assert raised.value.hint.endswith(f" {missing}")
@@ -90,9 +133,9 @@ def test_a_login_that_is_wrong_or_missing_is_said_to_be_so(filled: Engine, login
     filled.command("ACL", "SETUSER", "default", f">{SECRET}", "resetpass", f">{SECRET}")
     try:
         source = real_source(filled.port, login=login)
-        for ask in (source.find_instance, source.measure):
+        for ask in asked_first(source):
             with pytest.raises(SourceDenied, match="did not accept the login") as raised:
-                ask("orders")
+                ask()
             assert "`rdbkeeper/`" in raised.value.hint
             assert not {"wrong", "nobody", "reader", SECRET} & set(str(raised.value).split())
         assert real_source(filled.port, login=Login("", SECRET)).find_instance("orders") is not None
@@ -142,7 +185,7 @@ def test_a_server_is_read_over_tls(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "certificate.pem"))
     source = real_source(tls_port, way, tls=True)
     assert source.find_instance("orders") is not None
-    data = read_file(source, source.measure("orders").files[0])
+    data = read_file(source, source.measure().files[0])
     with loaded(data, tmp_path) as other:
         assert digest(other.port) == digest(filled.port)
 
@@ -151,7 +194,7 @@ def refusal_of(source: RedisSource) -> RdbkeeperError:
     with pytest.raises(SourceRefused) as raised:
         source.find_instance("orders")
     with pytest.raises(SourceRefused):
-        source.measure("orders")
+        source.measure()
     return raised.value
 
 
@@ -200,28 +243,44 @@ def stranger(answer: bytes) -> Iterator[int]:
 
 def test_memcached_is_told_by_its_name() -> None:
     with stranger(b"ERROR\r\n") as port:
-        source = real_source(port)
-        for ask in (source.find_instance, source.measure):
+        for ask in asked_first(real_source(port)):
             with pytest.raises(SourceRefused, match="memcached answers there"):
-                ask("orders")
+                ask()
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n", b"$4\r\nnone\r\n"])
-def test_what_is_no_redis_is_no_instance(answer: bytes) -> None:
+def test_what_is_no_redis_is_refused_and_not_taken_for_a_server_that_went_away(answer: bytes) -> None:
     with stranger(answer) as port:
-        assert real_source(port).find_instance("orders") is None
-        with pytest.raises(SourceRefused, match="neither Redis nor Valkey"):
-            real_source(port).measure("orders")
+        for ask in asked_first(real_source(port)):
+            with pytest.raises(SourceRefused, match="neither Redis nor Valkey") as raised:
+                ask()
+            assert "the address and the port" in raised.value.hint
 
 
-def test_a_port_where_nothing_listens_is_unavailable() -> None:
-    source = real_source(_free_port(with_bus=False))
-    for ask in (source.find_instance, source.measure):
-        with pytest.raises(SourceUnavailable) as raised:
-            ask("orders")
-        assert "VPC" in raised.value.hint
+# ------------------------------------------------------------- not to be reached
 
 
-def test_a_host_without_an_address_is_unavailable() -> None:
-    with pytest.raises(SourceUnavailable):
+def test_a_port_where_nothing_listens_says_to_look_at_the_port() -> None:
+    for ask in asked_first(real_source(_free_port(with_bus=False))):
+        with pytest.raises(SourceUnavailable, match="nothing listens at that port") as raised:
+            ask()
+        assert "the address and the port" in raised.value.hint
+
+
+def test_a_host_without_an_address_says_to_look_at_its_name() -> None:
+    with pytest.raises(SourceUnavailable, match="name is not known here") as raised:
         real_source(6379, host="no-such-host.invalid").find_instance("orders")
+    assert "the host in the rule's source" in raised.value.hint
+
+
+def test_an_address_that_no_packet_comes_back_from_says_to_look_at_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        address = full.getsockname()
+        for _ in range(4):  # once its queue is full, a listener drops what else comes
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+        with pytest.raises(SourceUnavailable, match="nothing answers at that address") as raised:
+            real_source(address[1]).find_instance("orders")
+    assert "security group" in raised.value.hint

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from rdbkeeper.domain.errors import KeyUndumpable, ServerLost, ServerTooLarge, SourceUnavailable
-from rdbkeeper.domain.live import LiveFile
+from rdbkeeper.domain.live import LiveFile, LiveFindings
 from rdbkeeper.domain.source import Way
 from rdbkeeper.sources.redis import keys, logical, measuring, patience, wire
 from rdbkeeper.sources.redis.keys import KeyReader
@@ -55,7 +55,7 @@ def engine() -> Iterator[Engine]:
 
 
 def only_file(source: RedisSource) -> LiveFile:
-    (file,) = source.measure("orders").files
+    (file,) = source.measure().files
     return file
 
 
@@ -74,12 +74,12 @@ class MeddlingClock(FakeClock):
             self._meddle()
 
 
-def read_slowly(engine: Engine, meddle: Callable[[], object], times: int = 1) -> tuple[bytes, str]:
-    """The file of a server that is read ten keys at a time, with something happening in between, and the reason."""
+def read_slowly(engine: Engine, meddle: Callable[[], object], times: int = 1) -> tuple[bytes, LiveFindings]:
+    """The file of a server that is read ten keys at a time, with something happening in between, and its findings."""
     source = real_source(engine.port, Way.LOGICAL, clock=MeddlingClock(meddle, times), keys_per_second=100)
     stream = source.open_stream(only_file(source))
     data = read_whole(stream)
-    return data, stream.findings.reason
+    return data, stream.findings
 
 
 # ------------------------------------------------------------- whole and right
@@ -134,7 +134,7 @@ def test_an_empty_server_gives_a_whole_empty_file(server: ServerBinary, way: Way
 def test_every_shard_of_a_cluster_is_read(server: ServerBinary, way: Way, tmp_path: Path) -> None:
     with running(server, shards=3) as engines:
         source = real_source(engines[1].port, way)
-        plan = source.measure("orders")
+        plan = source.measure()
         assert [file.shard.slots for file in plan.files] == ["0-5460", "5461-10921", "10922-16383"]
         assert plan.engine.cluster_mode
         for shard, file in zip(engines, plan.files, strict=True):
@@ -160,7 +160,7 @@ def test_a_replica_that_has_lost_its_primary_is_not_read(engine: Engine, way: Wa
     source = real_source(engine.port, way)
     file = only_file(source)
     engine.command("REPLICAOF", "127.0.0.1", 1)
-    for ask in (lambda: source.measure("orders"), lambda: source.open_stream(file)):
+    for ask in (source.measure, lambda: source.open_stream(file)):
         with pytest.raises(SourceUnavailable, match="lost its primary"):
             ask()
 
@@ -207,12 +207,14 @@ def test_a_key_that_changes_its_type_while_it_is_read_is_right_by_itself(engine:
 def test_keys_that_vanish_are_counted_and_leave_the_others(engine: Engine, tmp_path: Path) -> None:
     for number in range(60):
         engine.command("SET", f"key:{number}", number)
-    data, reason = read_slowly(engine, lambda: engine.command("FLUSHALL"))
+    data, findings = read_slowly(engine, lambda: engine.command("FLUSHALL"))
     with loaded(data, tmp_path) as other:
         kept = other.command("DBSIZE")
     assert 0 < kept < 60
     # Of those that were named before they went; the rest was never seen.
-    assert "keys vanished meanwhile" in reason
+    assert findings.keys == kept and findings.vanished > 0
+    assert f"{findings.vanished} keys vanished meanwhile" in findings.reason
+    assert findings.seconds == pytest.approx(kept / 100, abs=0.2)
 
 
 def test_a_key_that_is_named_twice_is_in_the_file_once(
@@ -247,10 +249,10 @@ def test_a_server_that_does_not_count_its_commands_leaves_it_open(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.command("SET", "key", "value")
-    _, reason = read_slowly(engine, lambda: None)
+    reason = read_slowly(engine, lambda: None)[1].reason
     assert "SWAPDB" not in reason
     monkeypatch.setattr(logical, "ask_swaps", lambda _: None)
-    _, reason = read_slowly(engine, lambda: None)
+    reason = read_slowly(engine, lambda: None)[1].reason
     assert "SWAPDB" in reason and "does not say" in reason
 
 
@@ -289,10 +291,10 @@ def test_a_server_that_sends_drops_is_left_when_its_time_is_over(monkeypatch: py
         monkeypatch.setattr(f"rdbkeeper.sources.redis.source.{name}", 0.5)
     with dripping() as port:
         source = real_source(port)
-        for ask in (source.find_instance, source.measure):
+        for ask in (lambda: source.find_instance("orders"), source.measure):
             began = time.monotonic()
             with pytest.raises(SourceUnavailable, match="in time"):
-                ask("orders")
+                ask()
             assert time.monotonic() - began < 2
 
 
@@ -386,7 +388,7 @@ def free_slot(engine: Engine) -> int:
 @pytest.mark.parametrize("way", WAYS)
 def test_slots_that_moved_since_the_plan_are_noticed(cluster: list[Engine], way: Way) -> None:
     source = real_source(cluster[0].port, way)
-    first, second, _ = source.measure("orders").files
+    first, second, _ = source.measure().files
     give_away(cluster, free_slot(cluster[0]))
     for file in (first, second):
         with pytest.raises(ServerLost, match="resharded"):
@@ -396,7 +398,7 @@ def test_slots_that_moved_since_the_plan_are_noticed(cluster: list[Engine], way:
 @pytest.mark.parametrize("way", WAYS)
 def test_slots_that_move_while_they_are_read_are_noticed(cluster: list[Engine], way: Way) -> None:
     source = real_source(cluster[0].port, way)
-    stream = source.open_stream(source.measure("orders").files[0])
+    stream = source.open_stream(source.measure().files[0])
     assert stream.readinto(memoryview(bytearray(9)))
     give_away(cluster, free_slot(cluster[0]))
     for _ in range(2):
@@ -407,7 +409,7 @@ def test_slots_that_move_while_they_are_read_are_noticed(cluster: list[Engine], 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_cluster_that_is_being_resharded_is_not_begun(cluster: list[Engine], way: Way) -> None:
     source = real_source(cluster[0].port, way)
-    file = source.measure("orders").files[0]
+    file = source.measure().files[0]
     target = cluster[1].command("CLUSTER", "MYID").decode()
     cluster[0].command("CLUSTER", "SETSLOT", free_slot(cluster[0]), "MIGRATING", target)
     with pytest.raises(ServerLost, match="resharded"):
@@ -427,7 +429,7 @@ def test_a_key_that_moved_to_another_node_is_not_taken_for_one_that_vanished(clu
                 first.command("MIGRATE", "127.0.0.1", second.port, "", 0, 5000, "KEYS", *found)
 
     source = real_source(first.port, Way.LOGICAL, clock=MeddlingClock(migrate), keys_per_second=100)
-    stream = source.open_stream(source.measure("orders").files[0])
+    stream = source.open_stream(source.measure().files[0])
     with pytest.raises(ServerLost, match="resharded"):
         read_whole(stream)
 
@@ -435,7 +437,7 @@ def test_a_key_that_moved_to_another_node_is_not_taken_for_one_that_vanished(clu
 def test_a_cluster_that_lacks_slots_is_not_planned(cluster: list[Engine]) -> None:
     cluster[0].command("CLUSTER", "DELSLOTS", 0)
     with pytest.raises(SourceUnavailable, match="16,383 of 16,384"):
-        real_source(cluster[0].port).measure("orders")
+        real_source(cluster[0].port).measure()
 
 
 # ------------------------------------------------------- what cannot be read
@@ -468,8 +470,8 @@ def test_more_keys_than_can_be_remembered_are_refused_beforehand(
     monkeypatch.setattr(measuring, "MOST_KEYS", 99)
     engine.command("DEBUG", "POPULATE", 100)
     with pytest.raises(ServerTooLarge, match="holds more than"):
-        real_source(engine.port, Way.LOGICAL).measure("orders")
-    assert real_source(engine.port, Way.FULL_SYNC).measure("orders").files[0].keys == 100
+        real_source(engine.port, Way.LOGICAL).measure()
+    assert real_source(engine.port, Way.FULL_SYNC).measure().files[0].keys == 100
 
 
 @pytest.mark.parametrize("why", ["slow", "many"])
@@ -506,6 +508,6 @@ def test_a_server_that_is_loading_is_there_and_cannot_be_read(engine: Engine) ->
     wait_for(lambda: engine.client().execute_command("INFO", "persistence")["loading"] == 1)
     found = source.find_instance("orders")
     assert found is not None and (found.status, found.available) == ("loading", False)
-    for ask in (lambda: source.measure("orders"), lambda: source.open_stream(file)):
+    for ask in (source.measure, lambda: source.open_stream(file)):
         with pytest.raises(SourceUnavailable, match="loading"):
             ask()

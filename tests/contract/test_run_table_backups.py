@@ -40,6 +40,12 @@ def test_a_freeze_is_on_record_until_its_execution_strikes_it_off(table: RunTabl
     assert table.find_freeze("r") is None
 
 
+def test_a_freeze_that_may_come_late_is_on_record_with_until_when(table: RunTable) -> None:
+    late = replace(FREEZE, late_until=NOW + timedelta(minutes=20))
+    table.record_freeze("r", late)
+    assert table.find_freeze("r") == late
+
+
 def test_one_execution_does_not_strike_off_the_freeze_of_another(table: RunTable) -> None:
     table.record_freeze("r", FREEZE)
     table.forget_freeze("r", "execution-2")
@@ -77,6 +83,7 @@ def test_a_freeze_outlives_its_rule(tables: Tables, table: RunTable) -> None:
 def test_what_was_asked_for_is_on_record_by_name_until_it_is_struck_off(table: RunTable) -> None:
     assert table.made_backups("r") == []
     second = MadeBackup("rdbkeeper-b", NOW, "8f3a", Consistency.APPLICATION, "writes were frozen", is_removed=True)
+    second = replace(second, provider="memorydb", instance="orders")
     table.record_made_backup("r", second)
     table.record_made_backup("r", MADE)
     assert table.made_backups("r") == [MADE, second]

@@ -407,6 +407,15 @@ def test_a_backup_on_demand_is_asked_for_once_and_found_by_its_name(place: Place
     assert place.service._state.get_backup(asked_for.backup_id).storage_days == 7
 
 
+def test_a_backup_on_demand_is_found_for_as_long_as_it_is_stored(place: Place) -> None:
+    clock = Clock()
+    source = source_of(place, clock)
+    instance = instance_of(source, place.orders)
+    source.request_backup(instance, NAME, TAGS)
+    clock.advance(timedelta(days=7).total_seconds())
+    assert source.find_requested_backup(instance, NAME) is not None
+
+
 def test_a_backup_on_demand_counts_as_asked_for_when_nobody_knows(place: Place, source: TencentDbSource) -> None:
     """Whoever asked again would have two."""
     instance = instance_of(source, place.orders)

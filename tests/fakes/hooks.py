@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rdbkeeper.domain.errors import HookFailed
+from rdbkeeper.domain.errors import HookMissing
 from rdbkeeper.ports import Record
 
 
@@ -21,5 +21,5 @@ class MemoryHooks:
         assert longest_s > 0
         self.calls.append((function, payload["phase"]))
         if function not in self.functions:
-            raise HookFailed(f"Calling the hook {function} to {payload['phase']} writes failed: there is none.")
+            raise HookMissing(f"Calling the hook {function} to {payload['phase']} writes failed: there is none.")
         self.functions[function](payload)

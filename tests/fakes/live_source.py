@@ -9,6 +9,7 @@ from rdbkeeper.domain.errors import (
     KeyUndumpable,
     RdbkeeperError,
     ServerLost,
+    SourceRefused,
     SourceUnavailable,
     SyncRefused,
 )
@@ -57,8 +58,9 @@ class MemoryLiveSource:
     """One server or cluster, or none while `files` is None.
 
     `forbids_sync`: SYNC is refused, and known to be beforehand. `lost_at` and `undumpable_at` break a shard's stream
-    there; `unreachable` shards cannot be opened; `denied` is raised by whatever is asked. `way` is what the rule says.
-    `opened` are the shards that were opened, in order; `streams` what came of it.
+    there; `unreachable` shards cannot be opened; `denied` is raised by whatever is asked, and of a stranger that it is
+    no Redis. `way` is what the rule says. `opened` are the shards that were opened, in order; `streams` what came of
+    it.
     """
 
     files: dict[str, bytes] | None = None
@@ -79,15 +81,13 @@ class MemoryLiveSource:
 
     # The port
 
-    def find_instance(self, name: str) -> Instance | None:
-        if self.is_stranger:
-            return None
+    def find_instance(self, name: str) -> Instance:
         self._answer()
         status = "loading" if self.is_loading else "available"
         addresses = () if self.is_loading else tuple(file.address for file in self._files(Way.FULL_SYNC))
         return Instance("redis", name, self.engine.engine, status, not self.is_loading, 0, "", addresses)
 
-    def measure(self, name: str) -> LivePlan:
+    def measure(self) -> LivePlan:
         self._answer()
         if self.is_loading:
             raise _unavailable("it is loading its data")
@@ -122,6 +122,8 @@ class MemoryLiveSource:
     def _answer(self) -> dict[str, bytes]:
         if self.denied is not None:
             raise self.denied
+        if self.is_stranger:
+            raise SourceRefused("Asking server:6379: something that is neither Redis nor Valkey answers there.")
         if self.files is None:
             raise _unavailable("nothing answers")
         return self.files
@@ -145,11 +147,11 @@ class MemoryLiveSource:
 
     def _findings(self, file: LiveFile) -> LiveFindings:
         if file.way is Way.FULL_SYNC and not self.forbids_sync:
-            return LiveFindings(Consistency.POINT_IN_TIME, "all data are of one moment")
+            return LiveFindings(Consistency.POINT_IN_TIME, "the shard's data are of one moment")
         vanished = f"; {self.vanished} keys vanished meanwhile" if self.vanished else ""
         why = ", since SYNC was refused" if file.way is Way.FULL_SYNC else ""
         reason = f"read key by key over 1 s{why}: each key is of its own moment{vanished}"
-        return LiveFindings(Consistency.LOGICAL, reason, self.keys)
+        return LiveFindings(Consistency.LOGICAL, reason, self.keys, self.vanished, 1.0)
 
 
 def _unavailable(why: str) -> SourceUnavailable:

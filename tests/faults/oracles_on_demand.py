@@ -102,7 +102,7 @@ class OraclesOnDemand:
         if self._world.functions.missing:
             return
         for rule, freeze in self._world.tables.runs.freezes().items():
-            in_time = freeze.until > now and leases.get(rule) == freeze.execution
+            in_time = (freeze.until > now and leases.get(rule) == freeze.execution) or freeze.may_come_late(now)
             self.check(in_time, f"the hourly look left writes of {rule} frozen")
 
     def check_settled(self) -> None:

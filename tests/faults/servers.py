@@ -33,13 +33,12 @@ class ChangingServer:
     shards: dict[str, int] = field(default_factory=dict)
     ways: dict[str, Way] = field(default_factory=dict)
     measured_bytes: int | None = None
-    is_there: bool = True
     files: list[tuple[str, bytes]] = field(default_factory=list)
 
-    def find_instance(self, name: str) -> Instance | None:
-        return Instance("redis", name, "redis", "available", True, 0, "") if self.is_there else None
+    def find_instance(self, name: str) -> Instance:
+        return Instance("redis", name, "redis", "available", True, 0, "")
 
-    def measure(self, name: str) -> LivePlan:
+    def measure(self) -> LivePlan:
         files = [
             LiveFile(Shard(shard), f"{shard}.test:6379", self._way(shard), self.measured_bytes or size_bytes, keys=7)
             for shard, size_bytes in self.shards.items()

@@ -125,7 +125,7 @@ def test_what_was_asked_for_is_made_after_a_while_whoever_waits() -> None:
 
 def test_a_server_gives_other_data_whenever_it_is_read() -> None:
     world = SCENARIOS["a_server"]()
-    plan = world.server.measure(INSTANCE)
+    plan = world.server.measure()
     for _ in range(2):
         world.server.open_stream(plan.files[0])
     (_, first), (_, second) = world.server.files

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from rdbkeeper.domain.backup_first import BackupFirst, MadeBackup, name_backup
+from rdbkeeper.domain.catalog import Mark, mark_key
 from rdbkeeper.domain.errors import (
     BackupBusy,
     LeaseLost,
     RunFailed,
     SourceDenied,
     SourceUnavailable,
+    TableDenied,
+    TableUnavailable,
 )
 from rdbkeeper.domain.outcome import Status
 from rdbkeeper.domain.rule import RuleState
+from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.source import SourceAccess
 from rdbkeeper.flows.runs.context import rule_tag
@@ -339,7 +345,10 @@ def test_a_record_of_what_never_came_to_be_is_dropped_once_it_cannot_come_any_mo
     world.tables.runs.record_made_backup(RULE, MadeBackup("rdbkeeper-x", world.clock.now()))
     world.run()
     assert "rdbkeeper-x" in [made.name for made in on_record(world)]
-    world.clock.advance(timedelta(hours=4).total_seconds())
+    world.clock.advance(timedelta(hours=23).total_seconds())
+    world.run()
+    assert "rdbkeeper-x" in [made.name for made in on_record(world)], "a listing may lack it"
+    world.clock.advance(timedelta(hours=2).total_seconds())
     world.run()
     assert "rdbkeeper-x" not in [made.name for made in on_record(world)]
 
@@ -355,6 +364,241 @@ def test_what_has_no_verified_copy_after_long_is_told_and_forgotten(age_days: in
     world.run()
     assert (made.name in [one.name for one in on_record(world)]) is is_known
     assert made.name in listed(world)
+
+
+@pytest.mark.parametrize("hours, is_made", [(1, False), (4, True)])
+def test_what_was_asked_for_long_ago_and_is_not_listed_uses_up_no_quota(
+    world: World, hours: int, is_made: bool
+) -> None:
+    world.source.backups_a_day = 1
+    asked_at = world.clock.now() - timedelta(hours=hours)
+    world.tables.runs.record_made_backup(RULE, MadeBackup("rdbkeeper-x", asked_at))
+    with nullcontext() if is_made else pytest.raises(RunFailed):
+        world.run()
+    assert (len(asked(world)) == 1) is is_made
+
+
+def test_backups_that_cannot_be_copied_do_not_pile_up_at_the_provider(world: World) -> None:
+    world.source.request_export = raising(SourceDenied("No elasticache:CopySnapshot."))
+    for _ in range(6):
+        with pytest.raises(RunFailed):
+            world.run()
+        world.clock.advance(86400)
+    assert len(listed(world)) == 3
+    assert world.history()[0].outcomes[0].reason == "BackupNotMade"
+
+
+def test_a_run_that_waits_for_its_backup_is_in_its_rules_history(world: World) -> None:
+    seen: list[list[str]] = []
+    after_each(world.source, "find_requested_backup", lambda: seen.append([run.state for run in world.history()]))
+    world.run()
+    assert seen and all(states == ["going"] for states in seen)
+    assert [run.state for run in world.history()] == ["succeeded"]
+
+
+def test_what_another_rule_had_made_is_left_to_it(world: World) -> None:
+    theirs = name_backup(rule_tag("another"), world.clock.now())
+    world.source.add_backup("orders", theirs, world.clock.now(), {"0001": rdb_file(300)}, automatic=False)
+    world.run()
+    assert theirs not in world.copied_backups()
+    (line,) = [one for one in world.journal.lines if one.event == "BackupOutcome" and theirs in one.message]
+    assert "Another rule had it made for itself" in line.message
+
+
+def test_a_note_that_is_denied_is_told_and_the_backup_is_copied_all_the_same(world: World) -> None:
+    record = world.tables.runs.record_made_backup
+
+    def deny_the_note(rule: str, made: MadeBackup) -> None:
+        if made.backup_id:
+            raise TableDenied("No dynamodb:PutItem.")
+        record(rule, made)
+
+    world.tables.runs.record_made_backup = deny_the_note  # type: ignore[method-assign]
+    with pytest.raises(RunFailed):
+        world.run()
+    assert [outcome.reason for outcome in world.history()[0].outcomes] == ["TableDenied", "Published"]
+
+
+@pytest.mark.parametrize("error", [TableUnavailable("No answer."), TableDenied("No dynamodb:Query.")], ids=str)
+def test_a_table_that_does_not_tell_what_was_made_fails_no_run_whose_copies_are_made(
+    world: World, error: Exception
+) -> None:
+    find, copied = world.tables.runs.made_backups, world.copied_backups
+
+    def fail_at_the_end(rule: str) -> list[MadeBackup]:
+        if copied():
+            raise error
+        return find(rule)
+
+    world.tables.runs.made_backups = fail_at_the_end  # type: ignore[method-assign]
+    world.run()
+    assert len(copied()) == 1 and "MadeBackupLeft" in world.journal.events()
+
+
+# Another instance
+
+
+def leave_a_backup(world: World) -> str:
+    """A run has made a backup and could not copy it; returns its name."""
+    name = next_name(world)
+    request = world.source.request_export
+    world.source.request_export = raising(SourceDenied("No elasticache:CopySnapshot."))
+    with pytest.raises(RunFailed):
+        world.run()
+    world.source.request_export = request
+    assert listed(world) == [name]
+    return name
+
+
+def raising(error: Exception) -> Callable[..., object]:
+    def raise_it(*_: object) -> None:
+        raise error
+
+    return raise_it
+
+
+def told_to_stay(world: World) -> list[str]:
+    return [line.message for line in world.journal.lines if line.event == "MadeBackupStays"]
+
+
+@pytest.mark.parametrize("backup_first", [None, BackupFirst()], ids=["no more", "goes on"])
+def test_a_backup_of_the_instance_that_a_rule_pointed_at_before_is_told_and_forgotten(
+    backup_first: BackupFirst | None,
+) -> None:
+    world = new_world()
+    name = leave_a_backup(world)
+    world.source.add_instance("sessions")
+    edited = RuleEdit(instance="sessions").apply_to(world.rule, world.clock.now())
+    world.edit(instance="sessions", former_places=edited.former_places, backup_first=backup_first)
+    world.run()
+    assert told_to_stay(world) == [
+        f"The backup {name} stays at the provider: the rule no longer copies the backups of orders; remove it by hand."
+    ]
+    assert listed(world) == [name] and name not in [made.name for made in on_record(world)]
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["a record of today", "a record of before"])
+def test_a_rule_that_reads_a_server_by_now_tells_what_it_had_made(is_old: bool) -> None:
+    world = new_world()
+    name = leave_a_backup(world)
+    if is_old:
+        (made,) = on_record(world)
+        world.tables.runs.record_made_backup(RULE, replace(made, provider="", instance=""))
+    access = {"address": "queue.example.com:6379"}
+    edited = RuleEdit(provider="redis", access=access, ends_backup_first=True).apply_to(world.rule, world.clock.now())
+    world.edit(provider="redis", access=edited.access, backup_first=None, former_places=edited.former_places)
+    world.adapters.live.files = {"0001": rdb_file(300)}
+    source = world.adapters.source
+    world.adapters.source = lambda provider, *access: {"elasticache": source}[provider](provider, *access)
+    world.run(request=RunRequest(on_request=is_old, backs_up=is_old))
+    assert [name in line for line in told_to_stay(world)] == [True] and on_record(world) == []
+
+
+def test_backups_of_another_instance_do_not_count_for_the_quota(world: World) -> None:
+    world.source.backups_a_day = 1
+    other = MadeBackup("rdbkeeper-x", world.clock.now(), provider="elasticache", instance="sessions")
+    world.tables.runs.record_made_backup(RULE, other)
+    world.run()
+    assert len(asked(world)) == 1
+
+
+def test_a_backup_whose_copy_is_known_to_be_damaged_stays_at_the_provider(world: World) -> None:
+    remove = world.source.remove_backup
+    world.source.remove_backup = raising(SourceUnavailable("busy"))
+    world.run()
+    (manifest,) = world.manifests().values()
+    mark = mark_key(world.rule.place.path, Mark.DAMAGED, manifest.copy_id)
+    world.vault.objects[mark] = b"{}"
+    world.source.remove_backup = remove
+    world.edit(backup_first=None)
+    world.run()
+    assert listed(world) == [manifest.backup_id]
+    del world.vault.objects[mark]
+    world.run()
+    assert listed(world) == []
+
+
+# Providers that do not know a backup by its name
+
+
+def new_world_elsewhere() -> World:
+    access = SourceAccess(region="ap-guangzhou", secret="rdbkeeper/tencent")
+    return new_world(provider="tencentdb", access=access)
+
+
+def ask_and_die(world: World) -> Callable[..., None]:
+    request = world.source.request_backup
+
+    def ask(*args: Any) -> None:
+        world.source.request_backup = request
+        request(*args)
+        raise ProcessDied
+
+    return ask
+
+
+def test_what_a_process_that_died_may_have_asked_for_is_not_asked_for_again_where_that_makes_two() -> None:
+    world = new_world_elsewhere()
+    world.source.request_backup = ask_and_die(world)
+    engine = world.engine()
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    find = world.source.find_requested_backup
+    looks = iter([None, None])  # it is not listed at once
+    world.source.find_requested_backup = lambda *args: next(looks, find(*args))
+    after_each(world.source, "request_backup", lambda: pytest.fail("it was asked for twice"))
+    engine.begin_invocation()
+    world.run(engine)
+    assert world.copied_backups() == asked(world) and len(asked(world)) == 1
+
+
+def test_what_nobody_asked_for_in_the_end_is_asked_for_when_it_is_not_listed_for_long() -> None:
+    world = new_world_elsewhere()
+    world.source.request_backup = raising_once(world)
+    engine = world.engine()
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    engine.begin_invocation()
+    began = world.clock.now()
+    world.run(engine)
+    assert world.copied_backups() == asked(world) and len(asked(world)) == 1
+    assert world.source.requests[0][2] - began >= timedelta(minutes=30)
+
+
+def test_what_was_refused_before_it_was_asked_for_is_asked_for_again() -> None:
+    world = new_world_elsewhere()
+    request, failures = world.source.request_backup, iter([SourceUnavailable("No connection.")])
+
+    def fail_once(*args: object) -> None:
+        for error in failures:
+            raise error
+        request(*args)
+
+    world.source.request_backup = fail_once
+    began = world.clock.now()
+    world.run()
+    assert world.copied_backups() == asked(world) and len(asked(world)) == 1
+    assert world.clock.now() - began < timedelta(minutes=10)
+
+
+def test_where_a_name_makes_it_one_a_process_that_died_before_asking_has_asked_in_the_end(world: World) -> None:
+    world.source.request_backup = raising_once(world)
+    engine = world.engine()
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    engine.begin_invocation()
+    world.run(engine)
+    assert world.copied_backups() == asked(world) and len(asked(world)) == 1
+
+
+def raising_once(world: World) -> Callable[..., None]:
+    request = world.source.request_backup
+
+    def die(*_: object) -> None:
+        world.source.request_backup = request
+        raise ProcessDied
+
+    return die
 
 
 def test_a_provider_elsewhere_is_asked_as_its_rule_says() -> None:

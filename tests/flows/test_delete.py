@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rdbkeeper.domain.backup_first import MadeBackup
 from rdbkeeper.domain.errors import FleetUnavailable, NameTaken, PlaceTaken, RuleNotFound
 from rdbkeeper.domain.rule import RuleState
 from tests.fakes.rdb_files import rdb_file
@@ -32,6 +33,21 @@ def test_a_deleted_rule_leaves_its_copies_and_its_log(desk: Desk) -> None:
     assert desk.nothing_was_made() and disorders(desk) == []
     assert list(desk.fleet.log_groups) == [LOG_GROUP]
     assert list(desk.vault.objects) == ["redis/orders/x/0001.rdb"]
+
+
+def test_backups_that_its_runs_had_made_and_that_are_still_there_are_told(desk: Desk) -> None:
+    now, record = desk.clock.now(), desk.tables.runs.record_made_backup
+    record(NAME, MadeBackup("rdbkeeper-a", now, provider="memorydb", instance="carts"))
+    record(NAME, MadeBackup("rdbkeeper-b", now))
+    record(NAME, MadeBackup("rdbkeeper-c", now, is_removed=True))
+    stay = [
+        {"provider": "memorydb", "instance": "carts", "backup": "rdbkeeper-a"},
+        {"provider": "elasticache", "instance": "orders", "backup": "rdbkeeper-b"},
+    ]
+    assert desk.register.delete(NAME)["backups_stay_at"] == stay
+    told = [line.message for line in desk.journal.lines if line.event == "MadeBackupStays"]
+    assert len(told) == 2 and "rdbkeeper-a" in told[0]
+    assert desk.register.delete(NAME)["backups_stay_at"] == stay, "the same request gives the same result"
 
 
 def test_what_uses_something_goes_before_it(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from rdbkeeper.domain.copy import Manifest
 from rdbkeeper.domain.errors import (
     BackupBusy,
     HookFailed,
+    HookUnanswered,
     LeaseLost,
     RunFailed,
     SourceDenied,
@@ -106,7 +107,7 @@ def hang(world: World, seconds: float = 60) -> Callable[[Record], None]:
 
     def wait_in_vain(_: Record) -> None:
         world.clock.advance(seconds)
-        raise HookFailed("No answer within 60 s.")
+        raise HookUnanswered("No answer within 60 s.")
 
     return wait_in_vain
 
@@ -223,6 +224,19 @@ def test_what_a_stopped_run_froze_is_thawed_by_the_next_before_anything_else(ste
         assert application.events[before] == "thaw"
 
 
+def test_what_a_killed_run_froze_is_thawed_by_the_next_although_its_rule_has_no_hooks_any_more() -> None:
+    world, application = new_world()
+    engine = world.engine()
+    engine.dies_after = 4
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    assert application.is_frozen
+    world.clock.advance(3600)
+    world.edit(backup_first=None)
+    world.run()
+    assert not application.is_frozen and frozen_on_record(world) is None
+
+
 @pytest.mark.parametrize("hook", ["stop", "go-on"])
 def test_a_process_that_dies_within_a_hook_is_followed_by_a_thaw(hook: str) -> None:
     world, application = new_world()
@@ -278,7 +292,8 @@ def test_a_freeze_whose_time_is_over_when_it_is_repeated_is_thawed_and_not_froze
         world.run(engine)
     engine.begin_invocation()
     world.run(engine)
-    assert application.events[:3] == ["freeze", "thaw", "ask"]
+    before_it_is_asked_for = application.events[: application.events.index("ask")]
+    assert before_it_is_asked_for[0] == "freeze" and set(before_it_is_asked_for[1:]) == {"thaw"}
     assert only_manifest(world).consistency == "point-in-time"
 
 
@@ -294,14 +309,66 @@ def test_a_freeze_that_fails_is_thawed_and_the_run_falls_one_level_and_says_so()
     assert "Consistency point-in-time: writes could not be frozen" in world.journal.text()
 
 
-def test_a_missing_hook_falls_one_level_and_its_thaw_that_is_missing_as_well_fails_the_run() -> None:
-    world, _ = new_world()
+def test_a_hook_whose_call_was_refused_has_frozen_nothing_and_leaves_nothing_to_thaw() -> None:
+    world, application = new_world(DEMANDING)
     world.adapters.hooks.functions.clear()
     with pytest.raises(RunFailed):
         world.run()
-    assert only_manifest(world).consistency == "point-in-time"
-    assert reasons(world) == ["HookFailed", "Published"]
+    assert world.adapters.hooks.calls == [("stop", "freeze")]
+    assert reasons(world) == ["ConsistencyMissed"] and frozen_on_record(world) is None
+    assert "FreezeFailed" in world.journal.events() and "WritesStillFrozen" not in world.journal.events()
+    world.adapters.hooks.functions = {"stop": application.freeze, "go-on": application.thaw}
+    world.run()
+    assert only_manifest(world).consistency == "application"
+
+
+def test_a_refused_call_of_a_freeze_that_was_asked_for_before_is_followed_by_a_thaw() -> None:
+    world, application = new_world()
+
+    def freeze_and_die(payload: Record) -> None:
+        application.freeze(payload)
+        del world.adapters.hooks.functions["stop"]
+        raise ProcessDied
+
+    world.adapters.hooks.functions["stop"] = freeze_and_die
+    engine = world.engine()
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    engine.begin_invocation()
+    world.run(engine)
+    assert not application.is_frozen and frozen_on_record(world) is None
+
+
+def test_a_hook_that_is_gone_when_it_is_to_thaw_fails_the_run_and_the_freeze_stays_on_record() -> None:
+    world, _ = new_world()
+    del world.adapters.hooks.functions["go-on"]
+    with pytest.raises(RunFailed):
+        world.run()
+    assert reasons(world) == ["HookMissing", "Published"]
     assert frozen_on_record(world) is not None and "WritesStillFrozen" in world.journal.events()
+
+
+def test_hooks_that_are_given_up_while_they_freeze_are_told_and_not_waited_for() -> None:
+    world, _ = new_world()
+
+    def give_up_hooks() -> None:
+        del world.adapters.hooks.functions["go-on"]
+        world.edit(backup_first=BackupFirst())
+
+    after_each(world.source, "request_backup", give_up_hooks)
+    with pytest.raises(RunFailed):
+        world.run()
+    assert reasons(world)[0] == "HookMissing" and "WritesStillFrozen" in world.journal.events()
+    assert frozen_on_record(world) is None
+
+
+def test_what_is_frozen_is_thawed_by_the_rules_present_hook_when_the_one_on_record_is_gone() -> None:
+    world, application = new_world()
+    now = world.clock.now()
+    world.tables.runs.record_freeze(RULE, Freeze("goo-n", "orders", "another run", now, now))
+    world.run()
+    assert application.events[:2] == ["thaw", "freeze"]
+    assert only_manifest(world).consistency == "application"
 
 
 @pytest.mark.parametrize(
@@ -353,15 +420,32 @@ def test_a_backup_that_takes_longer_than_writes_may_be_frozen_falls_one_level() 
     assert 60 <= application.frozen_s <= 60 + 10
     manifest = only_manifest(world)
     assert manifest.consistency == "point-in-time"
-    assert manifest.consistency_reason == "the backup was not complete after 1 min 0 s, and writes were let go on"
+    assert manifest.consistency_reason == "the backup was not seen complete within 1 min 0 s, and writes were let go on"
 
 
 def test_a_backup_that_is_seen_too_late_is_not_called_the_applications() -> None:
     world, application = new_world()
-    after_each(world.source, "request_backup", lambda: world.clock.advance(61))
+    look = world.source.find_requested_backup
+
+    def look_for_long(*args: Any) -> object:
+        found = look(*args)
+        if application.is_frozen and found is not None:
+            world.clock.advance(61)
+        return found
+
+    world.source.find_requested_backup = look_for_long
     world.source.looks_until_made = 1
     world.run()
     assert application.events[:4] == ["freeze", "ask", "there", "thaw"]
+    assert only_manifest(world).consistency == "point-in-time"
+
+
+def test_a_freeze_whose_time_is_over_is_thawed_before_anybody_is_asked_anything() -> None:
+    world, application = new_world()
+    after_each(world.source, "request_backup", lambda: world.clock.advance(61))
+    world.source.looks_until_made = 1
+    world.run()
+    assert application.events[:4] == ["freeze", "ask", "thaw", "there"]
     assert only_manifest(world).consistency == "point-in-time"
 
 
@@ -433,7 +517,7 @@ def test_a_hook_that_hangs_counts_as_failed_and_the_run_ends(hook: str) -> None:
     else:
         with pytest.raises(RunFailed):
             world.run()
-        assert frozen_on_record(world) is not None and reasons(world)[0] == "HookFailed"
+        assert frozen_on_record(world) is not None and reasons(world)[0] == "HookUnanswered"
     assert world.tables.leases == {}
 
 
@@ -455,6 +539,7 @@ def test_while_an_earlier_freeze_cannot_be_thawed_nothing_more_is_frozen_and_it_
     world, application = new_world()
     left = Freeze("their-thaw", "sessions", "a run before", world.clock.now(), world.clock.now())
     world.tables.runs.record_freeze(RULE, left)
+    world.adapters.hooks.functions["their-thaw"] = raising(HookFailed("No."))
     world.run()
     assert frozen_on_record(world) == left
     assert application.events[0] == "ask" and "freeze" not in application.events

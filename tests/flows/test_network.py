@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from rdbkeeper.domain.catalog import Level, manifest_key
 from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.fleet.settings import Network
+from rdbkeeper.domain.retention import Retention
 from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.source import SourceAccess
+from rdbkeeper.domain.status import Block
 from tests.flows.desk import NAME, Desk, new_rule
 from tests.flows.order import picture
 
@@ -64,3 +67,15 @@ def test_a_changed_network_is_followed_by_the_next_reconciling() -> None:
     desk.fleet.settings = replace(desk.fleet.settings, network=Network(("subnet-2",), ("sg-1",)))
     desk.reconcile().run()
     assert desk.function().settings.subnet_ids == ("subnet-2",)
+
+
+def test_another_address_keeps_the_copies_for_a_while_says_so_and_lifts_what_was_said_of_the_former_one() -> None:
+    desk = desk_in(NETWORK)
+    made = desk.register.create(new_rule(retention=Retention(keep_last=1), **LIVE))["rule"]
+    for copy_id in ("20261119T030000Z-run-1", "20261120T030000Z-run-2"):
+        desk.vault.objects[manifest_key(desk.rule().place.path, copy_id, Level.VERIFIED)] = b"{}"
+    desk.tables.rules.record_block(NAME, Block("SourceDenied", "Its password is another.", "Look at the secret."))
+    answer = desk.register.update(NAME, made["revision"], RuleEdit(access={"address": "other.internal:6379"}))
+    assert "Until 2026-11-24T03:00:00+00:00 all copies stay, whatever the retention says." in answer["rule"]["notes"]
+    assert answer["removes_from"] == "2026-11-24T03:00:00+00:00" and answer["will_remove_count"] == 2
+    assert desk.tables.rules.find_status(NAME).block is None

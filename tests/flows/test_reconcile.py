@@ -36,6 +36,7 @@ def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_only_the_probe_is_wr
     calls = count_calls(lambda through: desk.reconcile(through).run())
     assert calls == [
         "MemoryRuleTable.fleet_has_ended",
+        "MemoryRunTable.freezes",
         "MemoryRuleTable.rules",
         "MemoryRuleTable.statuses",
         "MemoryFleet.observe",
@@ -47,7 +48,6 @@ def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_only_the_probe_is_wr
         "MemoryVaultTable.vaults",
         "MemoryAdapters.probe_vault",
         "MemoryVaultTable.record_probe",
-        "MemoryRunTable.freezes",
         "MemoryVaultTable.probes",
         "MemoryVaultTable.vaults",
         "MemorySource.instances",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.domain.selection import MOST_BACKUPS_PER_RUN
 from rdbkeeper.flows.runs import copy
+from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file
 from tests.flows.world import NIGHT, World, after_each
 
@@ -392,6 +394,53 @@ def test_staged_files_are_removed_after_the_copy_and_after_a_failure(world: Worl
     with pytest.raises(RunFailed):
         world.run()
     assert world.source.staged == {}
+
+
+def discards(world: World) -> list[str]:
+    """The backups whose exports are discarded from now on."""
+    discarded: list[str] = []
+    discard = world.source.discard_export
+
+    def note(backup: Backup, attempt: str) -> None:
+        discarded.append(backup.backup_id)
+        discard(backup, attempt)
+
+    world.source.discard_export = note
+    return discarded
+
+
+@pytest.mark.parametrize(
+    "error, discarded",
+    [(SourceDenied("no"), ["one"]), (SourceUnavailable("no answer"), []), (BackupBusy("busy"), [])],
+    ids=["refused", "perhaps begun", "busy"],
+)
+def test_what_was_put_down_for_an_export_that_is_refused_is_taken_away(
+    world: World, error: Exception, discarded: list[str]
+) -> None:
+    world.add_backup("one")
+    world.source.failing["one"] = error
+    noted = discards(world)
+    with contextlib.suppress(RunFailed):
+        world.run()
+    assert noted == discarded
+    assert world.outcomes() == {"one": type(error).__name__}
+
+
+def test_a_refused_export_that_cannot_be_looked_up_any_more_fails_alone(world: World) -> None:
+    world.add_backup("one")
+    world.add_backup("two", 1)
+    world.source.failing["one"] = SourceDenied("no")
+    engine = world.engine()
+    engine.dies_after = 4
+    with pytest.raises(ProcessDied):
+        world.run(engine)
+    engine.begin_invocation()
+    backups = world.source.backups
+    world.source.backups = lambda instance: [one for one in backups(instance) if one.backup_id != "one"]
+    with pytest.raises(RunFailed):
+        world.run(engine)
+    assert world.outcomes() == {"one": "SourceDenied", "two": "Published"}
+    assert "StagedFilesLeft" in world.journal.events()
 
 
 def test_staged_files_that_cannot_be_removed_are_logged_and_fail_nothing(world: World) -> None:

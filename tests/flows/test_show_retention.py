@@ -55,7 +55,7 @@ def test_a_listed_rule_tells_what_it_keeps_in_words(desk: Desk) -> None:
 def test_what_the_rule_said_before_is_in_the_notes_until_it_is_over(desk: Desk) -> None:
     desk.register.update(NAME, AS_CREATED, RuleEdit(retention=LAST_THREE))
     [note] = desk.shown()["notes"]
-    assert note == "Until 2026-11-24T03:00:00+00:00 what the rule said before stays in force as well: everything."
+    assert note == "Until 2026-11-24T03:00:00+00:00 all copies stay, whatever the retention says."
     desk.clock.advance(3 * DAY_S)
     assert desk.shown()["notes"] == []
 

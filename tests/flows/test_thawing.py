@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from rdbkeeper.domain.backup_first import BackupFirst, Freeze
-from rdbkeeper.domain.errors import HookFailed
+from rdbkeeper.domain.errors import FleetDenied, HookFailed, TableUnavailable
 from rdbkeeper.ports import Record
 from tests.flows.desk import NAME, Desk, new_rule
 from tests.flows.requests import made
@@ -24,12 +25,16 @@ def desk() -> Desk:
     return desk
 
 
-def freeze(desk: Desk, name: str = NAME, thaw: str = "go-on") -> str:
-    """A run that is going and has frozen writes for five minutes; returns its execution."""
+def freeze(desk: Desk, name: str = NAME, thaw: str = "go-on", late_s: float = 0) -> str:
+    """A run that is going and has frozen writes for five minutes; returns its execution.
+
+    With `late_s` its call that freezes is not answered yet, and may come through so much later.
+    """
     execution = desk.fleet.begin_run(name)
     now = desk.clock.now()
+    until, late_until = now + timedelta(seconds=300), now + timedelta(seconds=late_s) if late_s else None
     desk.tables.runs.take_lease(name, execution, None, now)
-    desk.tables.runs.record_freeze(name, Freeze(thaw, "orders", execution, now, now + timedelta(seconds=300)))
+    desk.tables.runs.record_freeze(name, Freeze(thaw, "orders", execution, now, until, late_until))
     return execution
 
 
@@ -95,6 +100,36 @@ def test_a_thaw_that_fails_is_told_and_tried_again_the_next_hour(desk: Desk) -> 
     assert codes(desk.reconcile().run()) == ["WritesThawed"] and not is_frozen(desk)
 
 
+@pytest.mark.parametrize("end", ["the rule names no hooks", "the rule is gone"])
+def test_a_freeze_that_nobody_can_end_any_more_is_told_once(desk: Desk, end: str) -> None:
+    desk.fleet.end_run(freeze(desk))
+    desk.adapters.hooks.functions.clear()
+    if end == "the rule is gone":
+        desk.tables.rule_records.clear()
+    assert codes(desk.reconcile().run(), "failures") == ["HookMissing"] and not is_frozen(desk)
+    assert desk.journal.events().count("WritesStillFrozen") == 1
+    assert "Let writes go on by hand." in desk.journal.text()
+    assert codes(desk.reconcile().run(), "failures") == []
+
+
+def test_the_hourly_look_calls_the_rules_present_hook_when_the_one_on_record_is_gone(desk: Desk) -> None:
+    rule = desk.tables.rules.find_rule(NAME)
+    assert rule is not None
+    desk.tables.rules.replace_rule(replace(rule, backup_first=HOOKS, revision=rule.revision + 1), rule.revision)
+    desk.fleet.end_run(freeze(desk, thaw="gone"))
+    assert codes(desk.reconcile().run()) == ["WritesThawed"] and not is_frozen(desk)
+    assert thaws(desk) == [("gone", "thaw"), ("go-on", "thaw")]
+
+
+def test_a_hook_that_is_gone_and_still_the_rules_keeps_its_freeze_on_record(desk: Desk) -> None:
+    rule = desk.tables.rules.find_rule(NAME)
+    assert rule is not None
+    desk.tables.rules.replace_rule(replace(rule, backup_first=HOOKS, revision=rule.revision + 1), rule.revision)
+    desk.fleet.end_run(freeze(desk))
+    desk.adapters.hooks.functions.clear()
+    assert codes(desk.reconcile().run(), "failures") == ["HookMissing"] and is_frozen(desk)
+
+
 def test_one_hook_that_fails_keeps_no_other_freeze_from_being_thawed(desk: Desk) -> None:
     desk.register.create(new_rule("second", instance="sessions"))
     desk.adapters.hooks.functions["broken"] = fail
@@ -107,7 +142,7 @@ def test_one_hook_that_fails_keeps_no_other_freeze_from_being_thawed(desk: Desk)
 
 def test_a_thaw_that_fails_keeps_no_vault_or_instance_from_being_looked_at(desk: Desk) -> None:
     desk.fleet.end_run(freeze(desk))
-    desk.adapters.hooks.functions.clear()
+    desk.adapters.hooks.functions["go-on"] = fail
     desk.source.set_status("orders", "modifying", available=False)
     answer = desk.reconcile().run()
     assert codes(answer, "reports") == ["RuleBlocked"] and codes(answer, "failures") == ["HookFailed"]
@@ -123,6 +158,26 @@ def test_deleting_a_rule_stops_its_run_and_thaws_what_it_froze(desk: Desk) -> No
     freeze(desk)
     assert desk.register.delete(NAME)["stopped_runs"] == 1
     assert thaws(desk) == [("go-on", "thaw")] and not is_frozen(desk)
+
+
+def test_a_freeze_that_is_under_way_when_its_rule_is_deleted_is_thawed_until_it_can_come_no_more(desk: Desk) -> None:
+    freeze(desk, late_s=1200)
+    desk.register.delete(NAME)
+    assert len(thaws(desk)) == 1 and is_frozen(desk)
+    desk.clock.advance(1199)
+    assert codes(desk.reconcile().run()) == ["WritesThawed"] and is_frozen(desk)
+    desk.clock.advance(1)
+    assert codes(desk.reconcile().run()) == ["WritesThawed"] and not is_frozen(desk)
+    assert len(thaws(desk)) == 3 and codes(desk.reconcile().run()) == []
+
+
+def test_a_freeze_that_is_under_way_when_its_run_is_stopped_is_thawed_by_each_look(desk: Desk) -> None:
+    desk.fleet.end_run(freeze(desk, late_s=1200))
+    desk.reconcile().run()
+    assert len(thaws(desk)) == 1 and is_frozen(desk)
+    desk.clock.advance(3600)
+    desk.reconcile().run()
+    assert len(thaws(desk)) == 2 and not is_frozen(desk)
 
 
 def test_a_hook_that_fails_keeps_no_rule_from_going_and_the_hourly_look_goes_on(desk: Desk) -> None:
@@ -151,6 +206,48 @@ def test_the_end_of_the_stack_thaws_what_is_frozen(desk: Desk) -> None:
     desk.reconcile().end()
     assert desk.nothing_runs()
     assert thaws(desk) == [("go-on", "thaw")] and not is_frozen(desk)
+
+
+def test_the_end_of_the_stack_thaws_whatever_seems_to_be_going(desk: Desk) -> None:
+    execution = freeze(desk)
+    work = desk.reconcile()
+    work.work.services.find_going_run = lambda _: execution
+    work.end()
+    assert thaws(desk) == [("go-on", "thaw")] and not is_frozen(desk)
+
+
+def fail_with(error: Exception) -> Callable[..., object]:
+    def fail(*_: object) -> object:
+        raise error
+
+    return fail
+
+
+def test_a_fleet_that_cannot_be_read_keeps_no_writes_frozen(desk: Desk) -> None:
+    for act in (lambda reconcile: reconcile.run(), lambda reconcile: reconcile.end()):
+        desk.fleet.end_run(freeze(desk))
+        reconcile = desk.reconcile()
+        reconcile.work.services.observe = fail_with(FleetDenied("Listing functions failed."))
+        with pytest.raises(FleetDenied):
+            act(reconcile)
+        assert not is_frozen(desk)
+
+
+def test_what_the_end_could_not_thaw_is_tried_again_while_anybody_looks(desk: Desk) -> None:
+    freeze(desk)
+    desk.adapters.hooks.functions["go-on"] = fail
+    desk.reconcile().end()
+    assert is_frozen(desk)
+    assert desk.reconcile().run(dry_run=True)["repairs"] == [] and is_frozen(desk)
+    desk.adapters.hooks.functions["go-on"] = lambda _: None
+    assert codes(desk.reconcile().run()) == ["WritesThawed"] and not is_frozen(desk)
+
+
+def test_the_stack_ends_although_nobody_can_tell_what_is_frozen(desk: Desk) -> None:
+    reconcile = desk.reconcile()
+    desk.tables.runs.freezes = fail_with(TableUnavailable("No answer."))
+    reconcile.end()
+    assert desk.nothing_runs() and "WritesStillFrozen" in desk.journal.events()
 
 
 def test_an_ordinary_look_asks_for_freezes_and_calls_no_hook(desk: Desk) -> None:

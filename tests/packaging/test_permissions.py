@@ -46,40 +46,8 @@ VAULT, STAGING = "arn:aws:s3:::{VaultBucket}", "arn:aws:s3:::{StagingBucket}"
 SECRETS = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT_ID}:secret:"
 SECRET = f"{SECRETS}redis"
 
-# Used by sources: what only calls of theirs that no test makes yet will use. Goes away with the last of these.
-_INSTANCES = ("elasticache:DescribeServerlessCaches", "memorydb:DescribeClusters")
-_INSTANCE_ARNS = (f"{CACHES}serverlesscache:*", f"{CLUSTERS}cluster/*")
-_BACKUPS = ("elasticache:DescribeServerlessCacheSnapshots", "memorydb:DescribeSnapshots")
-_BACKUP_ARNS = (f"{CACHES}serverlesscache:*", f"{CACHES}serverlesscachesnapshot:*", f"{CLUSTERS}snapshot/*")
-_OWN_BACKUP_ARNS = (
-    f"{CACHES}snapshot:rdbkeeper-*",
-    f"{CACHES}serverlesscachesnapshot:rdbkeeper-*",
-    f"{CLUSTERS}snapshot/rdbkeeper-*",
-)
-_TAGGING = (
-    "elasticache:AddTagsToResource",
-    "elasticache:ListTagsForResource",
-    "memorydb:TagResource",
-    "memorydb:ListTags",
-)
-_MAKING = ("elasticache:CreateSnapshot", "elasticache:CreateServerlessCacheSnapshot", "memorydb:CreateSnapshot")
-_REMOVING = ("elasticache:DeleteSnapshot", "elasticache:DeleteServerlessCacheSnapshot", "memorydb:DeleteSnapshot")
-_EXPORTING = ("elasticache:ExportServerlessCacheSnapshot", "memorydb:CopySnapshot")
-_BACKED_UP_ARNS = (f"{CACHES}replicationgroup:*", f"{CACHES}cluster:*", *_INSTANCE_ARNS)
-USED_BY_SOURCES: Mapping[tuple[str, str], tuple[str, ...]] = {
-    **{(role, "ReadInstances"): (*_INSTANCES, *_INSTANCE_ARNS) for role in (RUN, *MAKERS)},
-    **{(role, "ReadBackups"): (*_BACKUPS, *_BACKUP_ARNS) for role in MAKERS},
-    (RUN, "ExportBackups"): (*_BACKUPS, *_EXPORTING, *_BACKUP_ARNS),
-    (RUN, "ReadEvents"): ("elasticache:DescribeEvents", "*"),
-    (RUN, "MakeBackups"): (*_MAKING, *_BACKED_UP_ARNS, *_OWN_BACKUP_ARNS),
-    (RUN, "TagOwnBackups"): (*_TAGGING, *_OWN_BACKUP_ARNS),
-    (RUN, "RemoveOwnBackups"): (*_REMOVING, *_OWN_BACKUP_ARNS),
-    (RUN, "StagingBucket"): ("s3:ListBucketMultipartUploads",),
-}
-
 # Which actions and resources of a policy's statement no test's function uses, and why they are granted all the same.
 UNUSED: Mapping[tuple[str, str, str], str] = {
-    **{(role, sid, granted): "used by sources" for (role, sid), every in USED_BY_SOURCES.items() for granted in every},
     (RUN, "OwnLog", f"{LOG_GROUPS}rdbkeeper-run-rule:*"): (
         "the prototype is never invoked, but somebody may try it, and must then find its log"
     ),

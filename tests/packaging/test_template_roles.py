@@ -251,7 +251,7 @@ def test_a_run_changes_only_its_rules_items_and_statuses() -> None:
         "probes": {"dynamodb:GetItem"},
         "status": {"dynamodb:UpdateItem"},
         "rule#*": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"},
-        "freezes": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"},
+        "freezes": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"},
     }
 
 

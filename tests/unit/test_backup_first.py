@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -11,8 +12,16 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import Backup, BackupState, Consistency, EngineFacts
-from rdbkeeper.domain.backup_first import BackupFirst, Freeze, MadeBackup, check_quota, name_backup
-from rdbkeeper.domain.errors import BackupQuotaUsed, InvalidRequest
+from rdbkeeper.domain.backup_first import (
+    BackupFirst,
+    Freeze,
+    MadeBackup,
+    check_quota,
+    check_worth_making,
+    is_anothers,
+    name_backup,
+)
+from rdbkeeper.domain.errors import BackupNotMade, BackupQuotaUsed, InvalidRequest, NotExportable
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
@@ -73,7 +82,11 @@ def test_without_hooks_nothing_is_frozen() -> None:
         BackupFirst("stop", "go-on:live", 60, demands_application=True),
         made("rdbkeeper-a", 1),
         made("rdbkeeper-a", 1, backup_id="8f3a", consistency=Consistency.APPLICATION, reason="frozen", is_removed=True),
+        made("rdbkeeper-a", 1, provider="memorydb", instance="orders"),
         Freeze("go-on", "orders", "an execution", NOW, NOW + timedelta(minutes=5)),
+        Freeze(
+            "go-on", "orders", "an execution", NOW, NOW + timedelta(minutes=5), NOW + timedelta(minutes=20), "redis"
+        ),
     ],
     ids=lambda one: type(one).__name__,
 )
@@ -98,6 +111,47 @@ def test_a_name_tells_whose_it_is_and_when_it_was_asked_for_in_what_every_provid
 def test_a_name_counts_in_utc() -> None:
     tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
     assert name_backup("0a1b2c3d", tokyo) == name_backup("0a1b2c3d", NOW)
+
+
+OURS = "rdbkeeper-0a1b2c3d-20261121030000"
+
+
+@pytest.mark.parametrize(
+    "backup, tag, is_so",
+    [
+        (listed(OURS, 1), "ffffffff", True),
+        (listed(OURS, None), "ffffffff", True),
+        (listed(OURS, 35 * 24), "ffffffff", True),
+        (listed(OURS, 35 * 24 + 1), "ffffffff", False),
+        (listed(OURS, 1), "0a1b2c3d", False),
+        (listed("rdbkeeper-by-hand", 1), "ffffffff", False),
+        (listed(f"{OURS}-final", 1), "ffffffff", False),
+    ],
+    ids=["fresh", "being made", "old", "forgotten", "its own", "a person's", "a person's copy"],
+)
+def test_a_name_tells_what_another_rule_had_made_and_will_remove(backup: Backup, tag: str, is_so: bool) -> None:
+    assert is_anothers(backup, tag, NOW) is is_so
+
+
+# What is not worth making
+
+
+def test_no_fourth_backup_is_made_while_three_are_there_that_have_no_verified_copy() -> None:
+    there = [listed("a", 72), listed("b", 48), listed("8f3a", 24), listed("theirs", 1)]
+    ours = [made("a", 72), made("b", 48), made("rdbkeeper-c", 24, backup_id="8f3a")]
+    with pytest.raises(BackupNotMade, match="3 backups that this rule had made have no verified copy"):
+        check_worth_making(there, ours)
+    check_worth_making(there, ours[:2])
+    check_worth_making(there, [*ours[:2], made("never listed", 24), made("theirs", 1, is_removed=True)])
+
+
+@pytest.mark.parametrize("said, is_tiered", [("enabled", True), ("True", True), ("disabled", False), ("", False)])
+def test_no_backup_is_made_whose_like_cannot_be_exported(said: str, is_tiered: bool) -> None:
+    before = listed("b1", 48)
+    newest = replace(listed("b2", 24), engine=EngineFacts(data_tiering=said))
+    check_worth_making([replace(before, engine=EngineFacts(data_tiering="enabled")), listed("b2", 24)], [])
+    with pytest.raises(NotExportable, match="data tiering") if is_tiered else nullcontext():
+        check_worth_making([newest, before, listed("b3", None)], [])
 
 
 # Quotas
@@ -162,3 +216,47 @@ def test_an_older_record_knows_of_no_removal() -> None:
     record = made("rdbkeeper-a", 1).as_record()
     del record["is_removed"]
     assert MadeBackup.from_record(record) == replace(made("rdbkeeper-a", 1), is_removed=False)
+
+
+def test_an_older_record_is_of_whatever_its_rule_points_at() -> None:
+    record = made("rdbkeeper-a", 1).as_record()
+    del record["provider"], record["instance"]
+    assert MadeBackup.from_record(record).is_of("memorydb", "orders")
+
+
+@pytest.mark.parametrize("provider, instance", [("memorydb", "sessions"), ("elasticache", "orders")])
+def test_what_was_made_of_something_else_is_known(provider: str, instance: str) -> None:
+    ours = made("rdbkeeper-a", 1, provider="memorydb", instance="orders")
+    assert ours.is_of("memorydb", "orders") and not ours.is_of(provider, instance)
+
+
+# Freezes
+
+
+@pytest.mark.parametrize(
+    "instance, provider, meets",
+    [
+        ("orders", "elasticache", True),
+        ("orders", "", True),
+        ("orders", "memorydb", False),
+        ("sessions", "elasticache", False),
+        ("sessions", "", False),
+    ],
+)
+def test_freezes_meet_that_are_of_one_instance(instance: str, provider: str, meets: bool) -> None:
+    one = Freeze("go-on", "orders", "an execution", NOW, NOW, provider="elasticache")
+    other = Freeze("go-on", instance, "another", NOW, NOW, provider=provider)
+    assert one.meets(other) is other.meets(one) is meets
+
+
+def test_a_freeze_may_come_late_until_no_call_can_be_going_any_more() -> None:
+    freeze = Freeze("go-on", "orders", "an execution", NOW, NOW)
+    assert not freeze.may_come_late(NOW)
+    late = replace(freeze, late_until=NOW + timedelta(minutes=20))
+    assert late.may_come_late(NOW + timedelta(minutes=19)) and not late.may_come_late(NOW + timedelta(minutes=20))
+
+
+def test_an_older_record_knows_of_no_call_without_an_answer() -> None:
+    record = Freeze("go-on", "orders", "an execution", NOW, NOW).as_record()
+    del record["late_until"]
+    assert not Freeze.from_record(record).may_come_late(NOW)

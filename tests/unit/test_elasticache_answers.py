@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.sources.elasticache_answers import Owners, join_sizes, read_group, read_node
+from rdbkeeper.sources.elasticache_answers import Owners, read_group, read_node
 
 
 def make_instance(name: str, *members: str) -> Instance:
@@ -71,20 +71,3 @@ def test_an_instance_is_available_unless_its_status_rules_it_out(status: str, av
     group = read_group({"ReplicationGroupId": "pair", "Engine": "valkey", "Status": status}, {})
     node = read_node({"CacheClusterId": "alone", "Engine": "redis", "CacheClusterStatus": status})
     assert (group.status, group.available) == (node.status, node.available) == (status, available)
-
-
-@pytest.mark.parametrize(
-    "sizes, told",
-    [
-        (["10 MB"], "10 MB"),
-        (["10 MB", "5 MB"], "15 MB"),
-        (["1.5 GB", "2.25 GB"], "3.75 GB"),
-        (["900 MB", "2 GB"], "900 MB, 2 GB"),
-        (["large", "5 MB"], "large, 5 MB"),
-        (["large", "large"], "large, large"),
-        (["10 MB", ""], ""),
-        ([], ""),
-    ],
-)
-def test_the_sizes_of_shards_are_joined_as_far_as_they_can_be(sizes: list[str], told: str) -> None:
-    assert join_sizes(sizes) == told

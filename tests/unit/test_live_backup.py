@@ -10,7 +10,7 @@ import pytest
 from rdbkeeper.domain.backup import Backup, BackupState, Consistency, EngineFacts, Shard
 from rdbkeeper.domain.catalog import Catalog, CatalogEntry, Level
 from rdbkeeper.domain.errors import ServerTooLarge
-from rdbkeeper.domain.live import LiveFile, LivePlan
+from rdbkeeper.domain.live import LiveFile, LiveFindings, LivePlan, join_findings
 from rdbkeeper.domain.live_backup import assume_server, plan_live_backup
 from rdbkeeper.domain.live_estimate import (
     FULL_SYNC_BYTES_PER_S,
@@ -112,6 +112,38 @@ def test_what_a_provider_leaves_open_is_told_whatever_else_makes_a_backup_consis
 
 def test_the_order_of_consistencies_is_from_the_best_to_the_worst() -> None:
     assert list(Consistency) == [Consistency.APPLICATION, Consistency.POINT_IN_TIME, Consistency.LOGICAL]
+
+
+ONE_MOMENT = LiveFindings(Consistency.POINT_IN_TIME, "the shard's data are of one moment")
+BY_KEYS = LiveFindings(Consistency.LOGICAL, "read key by key over 60 s", 100, 2, 60.0)
+
+
+@pytest.mark.parametrize("one", [ONE_MOMENT, BY_KEYS], ids=["full sync", "logical"])
+def test_what_became_of_one_stream_is_told_as_it_is(one: LiveFindings) -> None:
+    assert join_findings([one], [NOW], "as the rule says") == (one.consistency, f"{one.reason}. as the rule says")
+    assert join_findings([one], [NOW], "") == (one.consistency, one.reason)
+    assert LiveFindings.from_record(one.as_record()) == one
+
+
+def test_shards_that_are_read_one_after_the_other_are_not_of_one_moment() -> None:
+    began = [NOW, NOW + timedelta(minutes=4), NOW + timedelta(minutes=12)]
+    consistency, reason = join_findings([ONE_MOMENT] * 3, began, "")
+    assert consistency is Consistency.POINT_IN_TIME
+    assert reason == (
+        "the shard's data are of one moment; the 3 shards were read one after the other, their beginnings 12 min 0 s "
+        "apart"
+    )
+
+
+def test_the_durations_and_vanished_keys_of_all_shards_are_told() -> None:
+    began = [NOW, NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)]
+    consistency, reason = join_findings([BY_KEYS, ONE_MOMENT, BY_KEYS], began, "SYNC is refused")
+    assert consistency is Consistency.LOGICAL
+    assert reason == (
+        "2 of 3 shards were read key by key, over 2 min 0 s in all; 4 keys vanished meanwhile; the 3 shards were read "
+        "one after the other, their beginnings 2 min 0 s apart; of the first of these: read key by key over 60 s. SYNC "
+        "is refused"
+    )
 
 
 # Estimates

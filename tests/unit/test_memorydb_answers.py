@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import BackupState
-from rdbkeeper.sources.memorydb_answers import count_by_cluster, read_backup, read_cluster
+from rdbkeeper.sources.memorydb_answers import owner_of, read_backup, read_cluster
 
 NIGHT = datetime(2026, 11, 21, 2, 15, tzinfo=UTC)
 
@@ -64,6 +64,5 @@ def test_a_cluster_is_available_unless_its_status_rules_it_out(status: str, avai
     assert (instance.available, instance.backups_enabled, instance.engine) == (available, True, "redis")
 
 
-def test_backups_are_counted_by_cluster() -> None:
-    instances = [read_cluster({"Name": name}) for name in ("ledger", "idle")]
-    assert count_by_cluster([snapshot(), snapshot(Status="creating"), {}], instances) == {"ledger": 2, "idle": 0}
+def test_a_backup_names_its_cluster() -> None:
+    assert (owner_of(snapshot()), owner_of({})) == ("ledger", "")

@@ -12,6 +12,7 @@ from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
 from rdbkeeper.domain.retention import GRACE, KEEP_EVERYTHING, OutgoingRetention, Retention
 from rdbkeeper.domain.rule import MOST_BANDWIDTH_MBPS, MOST_FORMER_PLACES, Place, Rule, RuleState, check_place_is_free
 from rdbkeeper.domain.rule_edit import RuleEdit
+from rdbkeeper.domain.source import SourceAccess
 from tests.flows.world import make_rule
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
@@ -232,6 +233,24 @@ def test_another_time_zone_takes_no_copy_away_for_a_while_where_calendars_count(
     narrowed = edited(rule, retention=Retention(keep_last=1), cycle=Cycle("manual", "UTC"))
     assert narrowed.outgoing == everything, "what kept copies until now kept them by the former zone"
     assert edited(rule, cycle=Cycle("manual", rule.cycle.time_zone)).outgoing == ()
+
+
+def live_rule(**changes: Any) -> Rule:
+    access = SourceAccess(address="queue:6379", secret="rdbkeeper/queue")
+    return make_rule(provider="redis", instance="queue", access=access, **changes)
+
+
+@pytest.mark.parametrize("said", [{}, {"retention": Retention(keep_last=1)}, {"cycle": Cycle("manual", "UTC")}])
+def test_another_address_takes_no_copy_of_the_former_server_away_for_a_while(said: dict[str, Any]) -> None:
+    after = edited(live_rule(retention=Retention(keep_last=7)), access={"address": "other:6379"}, **said)
+    assert after.outgoing == (OutgoingRetention(KEEP_EVERYTHING, NOW + GRACE),)
+    assert after.watched_since == NOW and after.former_places == ()
+
+
+def test_a_server_that_is_reached_in_another_way_is_the_same_one() -> None:
+    rule = live_rule(retention=Retention(keep_last=7))
+    after = edited(rule, access={"secret": "rdbkeeper/another", "keys_per_second": 500})
+    assert (after.outgoing, after.watched_since) == ((), rule.watched_since)
 
 
 def test_a_retention_that_goes_out_by_calendar_guards_all_copies_as_well() -> None:

@@ -10,9 +10,9 @@ import pytest
 from rdbkeeper.domain.backup import BackupState, Shard, StagedFile
 from rdbkeeper.domain.errors import BackupBusy
 from rdbkeeper.sources.serverless_answers import (
-    count_by_cache,
     find_export_failure,
     is_named_after,
+    owner_of,
     read_backup,
     read_cache,
 )
@@ -90,10 +90,8 @@ def test_a_cache_is_available_unless_its_status_rules_it_out(status: str, availa
     assert not instance.backups_enabled
 
 
-def test_backups_are_counted_by_cache() -> None:
-    instance = read_cache({"ServerlessCacheName": "carts", "Engine": "valkey"})
-    stranger = snapshot(ServerlessCacheConfiguration={"ServerlessCacheName": "others"})
-    assert count_by_cache([snapshot(), snapshot(Status="creating"), stranger, {}], [instance]) == {"carts": 2}
+def test_a_backup_names_its_cache() -> None:
+    assert (owner_of(snapshot()), owner_of({})) == ("carts", "")
 
 
 @pytest.mark.parametrize(

@@ -5,29 +5,28 @@ from __future__ import annotations
 from tests.faults.planted.bug import Change, PlantedBug, Promise
 
 _FIRST = "flows/runs/backup_first.py"
+_FREEZING = "flows/runs/freezing.py"
 _MADE = "flows/runs/made_backups.py"
 _THAW = "flows/thaw.py"
 _LOOK = "flows/fleet/thawing.py"
 _DOMAIN = "domain/backup_first.py"
 _SCAN = "flows/runs/scan.py"
 _RUN = "flows/runs/run.py"
-_STILL_FROZEN = (
-    'self.engine.step("tell that writes are frozen", partial(self.steps.tell_still_frozen, self.rule, error))'
-)
+_STILL_FROZEN = 'self.engine.step("tell that writes are frozen", tell)'
 
 ASKING = (
     # -------------------------------------------------------------- freezing
     PlantedBug(
         "a freeze is not put on record",
         Promise.THAWED,
-        Change(_FIRST, "self.context.runs.record_freeze(rule.name, freeze)", "pass"),
+        Change(_FREEZING, "self.context.runs.record_freeze(rule.name, freeze)", "pass"),
     ),
     PlantedBug(
         "a freeze is put on record after it was asked for",
         Promise.THAWED,
-        Change(_FIRST, "self.context.runs.record_freeze(rule.name, freeze)", "pass"),
+        Change(_FREEZING, "self.context.runs.record_freeze(rule.name, freeze)", "pass"),
         also=Change(
-            _FIRST,
+            _FREEZING,
             "self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s))",
             "self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s)); "
             "self.context.runs.record_freeze(rule.name, freeze)",
@@ -37,20 +36,20 @@ ASKING = (
         "a freeze that is repeated has all of its time again",
         Promise.THAWED,
         Change(
-            _FIRST,
-            "freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
-            "freeze = Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
+            _FREEZING,
+            "freeze = there or Freeze(",
+            "freeze = Freeze(",
         ),
-        also=Change(_FIRST, "if there is not None and now >= there.until:", "if there is not None and not now:"),
+        also=Change(_FREEZING, "if there is not None and now >= there.until:", "if there is not None and not now:"),
     ),
     PlantedBug(
         "a freeze takes the place of one that nobody has thawed",
         Promise.THAWED,
-        Change(_FIRST, "if there is not None and there.execution != self.context.execution:", "if not now:"),
+        Change(_FREEZING, "if there is not None and there.execution != self.context.execution:", "if not now:"),
         also=Change(
-            _FIRST,
-            "freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
-            "freeze = Freeze(wish.thaw, rule.instance, self.context.execution, now, until)",
+            _FREEZING,
+            "freeze = there or Freeze(",
+            "freeze = Freeze(",
         ),
     ),
     PlantedBug(
@@ -83,38 +82,40 @@ ASKING = (
         Change(_FIRST, "if frozen_until is not None and now >= frozen_until:", "if not now:"),
     ),
     PlantedBug(
-        "a freeze that came late is thawed by nobody",
+        "a freeze that may come late is thawed once",
         Promise.THAWED,
-        Change(
-            _FIRST,
-            "freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, now)",
-            'if there is None: return {"was_frozen": False}\n        freeze = there',
-        ),
+        Change(_THAW, "if freeze.late_until is not None and freeze.may_come_late(now):", "if not freeze:"),
     ),
     PlantedBug(
         "what was left frozen is not looked for",
         Promise.THAWED,
-        Change(_FIRST, "self.thaw_what_was_left(rule)", "pass"),
+        Change(_FIRST, "self.freezing.thaw_what_was_left(rule)", "pass"),
     ),
     PlantedBug(
         "a freeze is struck off before it is thawed",
         Promise.THAWED,
-        Change(_THAW, "hooks.call(", "runs.forget_freeze(rule, freeze.execution); hooks.call("),
+        Change(_THAW, "called = freeze.thaw", "called = freeze.thaw; runs.forget_freeze(rule, freeze.execution)"),
     ),
     PlantedBug(
         "what is thawed stays on record",
         Promise.THAWED,
-        Change(_THAW, "runs.forget_freeze(rule, freeze.execution)", "pass"),
+        Change(_THAW, "runs.forget_freeze(rule, freeze.execution)", "pass", below="return False"),
     ),
     PlantedBug(
         "the hourly look thaws what a run needs frozen",
         Promise.CONSISTENT,
-        Change(_LOOK, "if freeze.until > work.clock.now() and _is_going(work, rule, freeze):", "if not freeze:"),
+        Change(
+            _LOOK,
+            "if spares_runs and freeze.until > work.clock.now() and _is_going(work, rule, freeze):",
+            "if not freeze:",
+        ),
     ),
     PlantedBug(
         "the hourly look thaws nothing while a run is going",
         Promise.THAWED,
-        Change(_LOOK, "if freeze.until > work.clock.now() and _is_going(work, rule, freeze):", "if freeze:"),
+        Change(
+            _LOOK, "if spares_runs and freeze.until > work.clock.now() and _is_going(work, rule, freeze):", "if freeze:"
+        ),
     ),
     PlantedBug(
         "a thaw that failed is told nobody",
@@ -134,7 +135,7 @@ ASKING = (
             _FIRST,
             "return self._describe(asked_at, self._wait(asked_at), Consistency.POINT_IN_TIME, reason)",
             "return self._describe(asked_at, self._wait(asked_at), Consistency.APPLICATION, reason)",
-            below='reason = f"the backup was not complete after {seconds}, and writes were let go on"',
+            below='reason = f"the backup was not seen complete within {seconds}, and writes were let go on"',
         ),
     ),
     PlantedBug(
@@ -155,7 +156,7 @@ ASKING = (
     PlantedBug(
         "a copy forgets how consistent its backup is",
         Promise.CONSISTENT,
-        Change(_SCAN, "replace(backup, consistency=one.consistency, consistency_reason=one.reason)", "backup"),
+        Change(_SCAN, "backup.with_consistency(one.consistency, one.reason)", "backup"),
     ),
     PlantedBug(
         "a rule that demands frozen writes is told nothing",
@@ -197,7 +198,7 @@ ASKING = (
         Promise.ASKED_ONCE,
         Change(
             _FIRST,
-            "self.context.runs.record_made_backup(rule.name, MadeBackup(name, self.context.clock.now()))",
+            "self.context.runs.record_made_backup(rule.name, begun)",
             "pass",
         ),
     ),
@@ -282,7 +283,7 @@ ASKING = (
         Promise.ASKED_ONCE,
         Change(
             _MADE,
-            'self.context.journal.warning("MadeBackupLeft", line, reason=error.code)',
+            'self._tell_that_it_is_left(f"The backup {made.name}", error)',
             "self.context.runs.forget_made_backup(rule.name, made.name)",
         ),
     ),

@@ -238,7 +238,7 @@ IN_CHARGE = (
     PlantedBug(
         "the run that follows tries again what failed",
         Promise.HANDS_OVER,
-        Change(_SCAN, ", now, tried, past.failed)", ", now, (), past.failed)"),
+        Change(_SCAN, ", now, tried, past.failed, others)", ", now, (), past.failed, others)"),
     ),
     PlantedBug(
         "the second run that follows forgets what failed in the first",

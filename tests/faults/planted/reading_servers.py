@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.faults.planted.bug import Change, PlantedBug, Promise
 
 _LIVE = "flows/runs/live.py"
+_FINDINGS = "domain/live.py"
 _PLAN = "domain/live_backup.py"
 _SCAN = "flows/runs/scan.py"
 
@@ -93,14 +94,14 @@ READING_SERVERS = (
     PlantedBug(
         "a copy is as consistent as its best shard",
         Promise.CONSISTENT,
-        Change(_LIVE, "worst = max(findings,", "worst = min(findings,"),
+        Change(_FINDINGS, "worst = max(findings,", "worst = min(findings,"),
     ),
     PlantedBug(
         "a copy is as consistent as its first shard",
         Promise.CONSISTENT,
         Change(
-            _LIVE,
-            "worst = max(findings, key=lambda found: list(Consistency).index(found.consistency))",
+            _FINDINGS,
+            "worst = max(findings, key=lambda found: order.index(found.consistency))",
             "worst = findings[0]",
         ),
     ),
@@ -109,8 +110,8 @@ READING_SERVERS = (
         Promise.CONSISTENT,
         Change(
             _LIVE,
-            "consistency=worst.consistency, consistency_reason=reason",
-            "consistency_reason=reason",
+            ".with_consistency(consistency, reason)",
+            ".with_consistency(type(consistency)('point-in-time'), reason)",
         ),
     ),
     PlantedBug(
@@ -140,7 +141,7 @@ READING_SERVERS = (
     PlantedBug(
         "a server's copy is told to be taken when it was due",
         Promise.ONCE,
-        Change(_PLAN, "taken_at=made_at or started_at,", "taken_at=started_at,"),
+        Change(_PLAN, "taken_at=made_at or now.replace(microsecond=0),", "taken_at=now.replace(microsecond=0),"),
     ),
     PlantedBug(
         "a server's copy that a person removed is taken again",

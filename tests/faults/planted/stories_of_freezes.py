@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from rdbkeeper.domain.backup import BackupState
 from rdbkeeper.domain.backup_first import BackupFirst
+from rdbkeeper.domain.errors import HookUnanswered
+from rdbkeeper.ports import Record
 from tests.faults.fault import Kind
 from tests.faults.functions import FREEZE, THAW
 from tests.faults.hourly import look
@@ -75,6 +77,29 @@ def the_hourly_look_thaws_before_the_freeze_has_come_through() -> None:
     make_strict(world, once("hooks.call", stand_still))
     world.tick()
     world.oracles.check(not world.functions.frozen, "writes are left frozen by a freeze that came late")
+    world.oracles.check(find_consistency(world) == ["point-in-time"], "a late freeze counts as one in time")
+
+
+@story
+def a_freeze_that_is_not_answered_comes_after_its_thaw() -> None:
+    world = world_of(backup_first=BY_HOOKS)
+    freeze = {"instance": INSTANCE, "phase": "freeze", "rule": RULE, "run": "1"}
+    call, calls = world.functions.call, []
+
+    def answer_late(function: str, payload: Record, longest_s: float) -> None:
+        calls.append(function)
+        if len(calls) == 3:
+            call(FREEZE, freeze, longest_s)
+        if function == FREEZE:
+            raise HookUnanswered("No answer came.")
+        call(function, payload, longest_s)
+
+    world.functions.call = answer_late  # type: ignore[method-assign]
+    make_strict(world)
+    world.tick()
+    world.oracles.check(
+        len(calls) > 3 and not world.functions.frozen, "writes are left frozen by a freeze that came late"
+    )
     world.oracles.check(find_consistency(world) == ["point-in-time"], "a late freeze counts as one in time")
 
 

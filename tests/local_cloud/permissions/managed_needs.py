@@ -127,9 +127,10 @@ def _create_memorydb_snapshot(asked: Parameters, place: Place) -> Iterator[Need]
     if "KmsKeyId" in asked:
         raise UnknownCallError("CreateSnapshot with KmsKeyId")
     tags = {tag["Key"]: tag.get("Value", "") for tag in asked.get("Tags") or ()}
-    yield Need("memorydb:CreateSnapshot", place.arn("memorydb", f"cluster/{asked['ClusterName']}"), tag_context(tags))
+    made = place.arn("memorydb", f"snapshot/{asked['SnapshotName']}")
+    for arn in (place.arn("memorydb", f"cluster/{asked['ClusterName']}"), made):
+        yield Need("memorydb:CreateSnapshot", arn, tag_context(tags))
     if tags:
-        made = place.arn("memorydb", f"snapshot/{asked['SnapshotName']}")
         yield Need("memorydb:TagResource", made, tag_context(tags))
 
 

@@ -1,8 +1,8 @@
 """Calls the functions of the owner's that freeze and thaw writes.
 
 A synchronous Invoke answers when the function has ended; a function that failed answers 200 with `FunctionError`
-("Invoke", Lambda API reference). It is sent once: whether a call without an answer did anything nobody can tell, so it
-counts as failed, and what was frozen is thawed.
+("Invoke", Lambda API reference). It is sent once: whether a call without an answer did anything, or is still to do it,
+nobody can tell. Lambda does not stop a function whose caller has gone, so that is an error of its own.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections.abc import Callable
 from typing import Any
 
 from rdbkeeper.aws.errors import Family, translated
-from rdbkeeper.domain.errors import HookFailed
+from rdbkeeper.domain.errors import HookFailed, HookMissing, HookUnanswered, HookUncalled
 from rdbkeeper.ports import Record
 
 _FAMILY = Family(
-    HookFailed,
-    HookFailed,
+    HookUncalled,
+    HookUnanswered,
     HookFailed,
     special={
+        "TooManyRequestsException": (HookUncalled, "It did not run: raise its concurrency, or let it run less often."),
         "AccessDeniedException": (
-            HookFailed,
+            HookUncalled,
             "Add the function's ARN to the stack's parameter AllowedHookFunctionArns, which lets rules call it.",
         ),
-        "ResourceNotFoundException": (HookFailed, "There is no such function in this account and region."),
+        "ResourceNotFoundException": (HookMissing, "There is no such function in this account and region."),
     },
 )
 

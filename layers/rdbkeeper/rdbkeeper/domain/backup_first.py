@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rdbkeeper.domain.backup import Backup, Consistency
-from rdbkeeper.domain.errors import BackupQuotaUsed, InvalidRequest
+from rdbkeeper.domain.errors import BackupNotMade, BackupQuotaUsed, InvalidRequest, NotExportable
 from rdbkeeper.domain.moments import write_moment
 
 DAY = timedelta(hours=24)
@@ -18,6 +18,13 @@ LONGEST_FREEZE_S = 3600
 # A function's name, with or without an alias or version ("Invoke", Lambda API reference); an ARN would show an account.
 _FUNCTION = re.compile(r"[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9$_-]{1,128})?")
 NAMES_OF_OURS = "rdbkeeper-"
+_NAME_OF_OURS = re.compile(NAMES_OF_OURS + "([0-9a-f]{8})-[0-9]{14}")
+# A backup that has no verified copy by then will hardly get one: it was removed, or its copies are never checked.
+FORGOTTEN_AFTER = timedelta(days=35)
+# So many stay at the provider, of a rule whose backups cannot be copied.
+MOST_UNCOPIED = 3
+# A call without an answer may still be at work: a function lives 15 minutes ("Timeout", Lambda quotas); clocks differ.
+LONGEST_CALL = timedelta(minutes=20)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,8 @@ class BackupFirst:
 class MadeBackup:
     """A backup that a run has asked for: the name it asked under, the backup's own id, and how consistent it is.
 
-    `backup_id` is "" until the provider lists it. One that `is_removed` again still counts for its day.
+    `backup_id` is "" until the provider lists it. One that `is_removed` again still counts for its day. `provider` and
+    `instance` are what it was made of, "" in records of before these were kept.
     """
 
     name: str
@@ -86,6 +94,16 @@ class MadeBackup:
     consistency: Consistency = Consistency.POINT_IN_TIME
     reason: str = ""
     is_removed: bool = False
+    provider: str = ""
+    instance: str = ""
+
+    def is_of(self, provider: str, instance: str) -> bool:
+        """True unless it is known to be of something else, to which a rule pointed before."""
+        return (self.provider or provider, self.instance or instance) == (provider, instance)
+
+    def may_be_there(self, asked_since: datetime) -> bool:
+        """True for one that was seen, or asked for since then; others count where they are listed."""
+        return bool(self.backup_id) or self.is_removed or self.asked_at >= asked_since
 
     def as_record(self) -> dict[str, Any]:
         return {**vars(self), "asked_at": write_moment(self.asked_at), "consistency": self.consistency.value}
@@ -98,21 +116,39 @@ class MadeBackup:
 
 @dataclass(frozen=True)
 class Freeze:
-    """Writes that are frozen, or may be: by which execution, since when, until when at the latest, and what thaws."""
+    """Writes that are frozen, or may be: by which execution, since when, until when at the latest, and what thaws.
+
+    `late_until` is until when a call that was to freeze, and was not answered, may still come through; None where each
+    was answered. `provider` is "" in records of before it was kept.
+    """
 
     thaw: str
     instance: str
     execution: str
     since: datetime
     until: datetime
+    late_until: datetime | None = None
+    provider: str = ""
+
+    def may_come_late(self, now: datetime) -> bool:
+        """True while a thaw may be followed by a freeze that was asked for before it."""
+        return self.late_until is not None and now < self.late_until
+
+    def meets(self, other: Freeze) -> bool:
+        """True where thawing one thaws the other: both are of one instance. A function is told whose writes to thaw."""
+        providers = {self.provider, other.provider} - {""}
+        return self.instance == other.instance and len(providers) <= 1
 
     def as_record(self) -> dict[str, Any]:
-        return {**vars(self), "since": write_moment(self.since), "until": write_moment(self.until)}
+        late_until = write_moment(self.late_until) if self.late_until else None
+        moments = {"since": write_moment(self.since), "until": write_moment(self.until), "late_until": late_until}
+        return {**vars(self), **moments}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Freeze:
-        since, until = (datetime.fromisoformat(record[name]) for name in ("since", "until"))
-        return cls(**{**record, "since": since, "until": until})
+        names = ("since", "until", "late_until")
+        moments = {name: datetime.fromisoformat(record[name]) if record.get(name) else None for name in names}
+        return cls(**{**record, **moments})
 
 
 def name_backup(rule_tag: str, asked_at: datetime) -> str:
@@ -121,6 +157,38 @@ def name_backup(rule_tag: str, asked_at: datetime) -> str:
     `rule_tag` is 8 hexadecimal digits.
     """
     return f"{NAMES_OF_OURS}{rule_tag}-{asked_at.astimezone(UTC):%Y%m%d%H%M%S}"
+
+
+def is_anothers(backup: Backup, rule_tag: str, now: datetime) -> bool:
+    """True for what another rule had made for itself, and will remove; what is older it has forgotten.
+
+    Where a provider knows no names of ours, its ids tell nothing.
+    """
+    name = _NAME_OF_OURS.fullmatch(backup.backup_id)
+    if name is None or name[1] == rule_tag:
+        return False
+    return backup.taken_at is None or now - backup.taken_at <= FORGOTTEN_AFTER
+
+
+def check_worth_making(backups: Iterable[Backup], made: Iterable[MadeBackup]) -> None:
+    """Raise BackupNotMade or NotExportable for a backup that would not be copied, by what became of those before.
+
+    `backups` are those that are listed, anybody's; `made` are this rule's on record, of the same instance.
+    """
+    listed = {backup.backup_id: backup for backup in backups}
+    uncopied = [one for one in made if not one.is_removed and (one.backup_id or one.name) in listed]
+    if len(uncopied) >= MOST_UNCOPIED:
+        raise BackupNotMade(
+            f"{len(uncopied)} backups that this rule had made have no verified copy yet, so no other is asked for.",
+            hint="See why they are not copied or not verified; or remove them by hand at the provider.",
+        )
+    dated = [(one.taken_at, one) for one in listed.values() if one.taken_at is not None]
+    newest = max(dated, key=lambda item: item[0])[1] if dated else None
+    if newest is not None and newest.engine.data_tiering.lower() in ("enabled", "true"):
+        raise NotExportable(
+            f"{newest.instance} has data tiering, and its backups cannot be exported: so none is asked for.",
+            hint="Use an instance without data tiering, or end `backup_first`.",
+        )
 
 
 def check_quota(backups: Iterable[Backup], made: Iterable[MadeBackup], most_a_day: int, now: datetime) -> None:

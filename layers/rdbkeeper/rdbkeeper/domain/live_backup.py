@@ -11,12 +11,13 @@ from rdbkeeper.domain.source import LIVE_PROVIDER
 
 
 def plan_live_backup(
-    rule: Rule, instance: Instance, catalog: Catalog, scheduled_at: str, started_at: datetime
+    rule: Rule, instance: Instance, catalog: Catalog, scheduled_at: str, started_at: datetime, now: datetime
 ) -> Backup:
-    """The backup that a run begun at `started_at` takes; how it is read and what of is found out later.
+    """The backup that a run begun at `started_at` takes from `now` on; how it is read and what of is found out later.
 
     Its id is the time for which the run was scheduled, or at which it was begun by hand: so a timer's event that is
-    delivered twice makes one copy. `scheduled_at` is as Scheduler writes it, "" for a run by hand.
+    delivered twice makes one copy. It is taken now, as a run may have waited for long by then. `scheduled_at` is as
+    Scheduler writes it, "" for a run by hand.
     """
     backup_id = f"run-{(_read(scheduled_at) or started_at).astimezone(UTC):%Y%m%dT%H%M%SZ}"
     known = [*(entry.copy_id for entry in catalog.entries), *catalog.removed]
@@ -27,7 +28,7 @@ def plan_live_backup(
         backup_id=backup_id,
         state=BackupState.COMPLETE,
         automatic=False,
-        taken_at=made_at or started_at,
+        taken_at=made_at or now.replace(microsecond=0),
         shards=(),
         engine=EngineFacts(engine=instance.engine),
     )

@@ -44,6 +44,9 @@ class RuleEdit:
         if edited.is_same_wish(rule):
             return rule
         if edited.has_same_target(rule):
+            if not edited.access.leads_to_same(rule.access):
+                # What lies in the place is of another server, as if it had been there before the rule.
+                return replace(edited, watched_since=now, outgoing=let_go(rule.outgoing, KEEP_EVERYTHING, now))
             if edited.cycle.time_zone != rule.cycle.time_zone and rule.counts_by_calendar(now):
                 # The same words mean other copies in another zone: for the grace period all of them stay.
                 return replace(edited, outgoing=let_go(rule.outgoing, KEEP_EVERYTHING, now))

@@ -33,11 +33,13 @@ def select(
     now: datetime,
     tried: Collection[str] = (),
     failed_last: Collection[str] = (),
+    made_by_others: Collection[str] = (),
 ) -> Selection:
     """Choose what to copy: every complete backup that has no copy yet and whose copy `retention` would keep.
 
     `tried` are the ids of the copies that this chain of runs tried in vain; they wait for the next fire. They, and
     `failed_last`, those that the last run failed at, keep no other backup from being copied.
+    `made_by_others` are the ids of backups that other rules had made for themselves.
 
     Identity is the backup's id and time, never "newer than the last run": late and out-of-order backups exist, and
     the name of a deleted manual backup may be used again.
@@ -50,7 +52,10 @@ def select(
     fresh = [
         CatalogEntry(backup.copy_id, level, is_damaged=backup.copy_id in tried or backup.copy_id in failed_last)
         for backup in listed
-        if backup.state is BackupState.COMPLETE and backup.taken_at is not None and backup.copy_id not in never_again
+        if backup.state is BackupState.COMPLETE
+        and backup.taken_at is not None
+        and backup.copy_id not in never_again
+        and backup.backup_id not in made_by_others
     ]
     decisions = decide([*catalog.entries, *fresh], (retention,), time_zone, now) if fresh else []
     known = _Known(
@@ -59,6 +64,7 @@ def select(
         catalog.removed,
         frozenset(tried),
         {decision.entry.copy_id: decision for decision in decisions if not decision.keeps},
+        frozenset(made_by_others),
     )
     outcomes = [(backup, _decide(backup, known)) for backup in listed]
     wanted = [backup for backup, outcome in outcomes if outcome is None]
@@ -85,6 +91,7 @@ class _Known:
     removed: frozenset[str]
     tried: frozenset[str]
     not_kept: Mapping[str, Decision]
+    made_by_others: frozenset[str]
 
 
 def _decide(backup: Backup, known: _Known) -> Outcome | None:
@@ -98,6 +105,9 @@ def _decide(backup: Backup, known: _Known) -> Outcome | None:
         said = (Status.PRESENT, "KeptDamaged", what)
     elif copy_id in known.present:
         said = (Status.PRESENT, "AlreadyKept", "The vault holds a copy.")
+    elif backup.backup_id in known.made_by_others:
+        what = "Another rule had it made for itself, and removes it once it has its copy."
+        return Outcome(backup.backup_id, Status.SKIPPED, "MadeByAnotherRule", what, copy_id=copy_id)
     elif backup.state is BackupState.IN_PROGRESS or backup.taken_at is None:
         said = (
             Status.POSTPONED,

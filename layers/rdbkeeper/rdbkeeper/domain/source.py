@@ -12,6 +12,8 @@ from rdbkeeper.domain.errors import InvalidRequest
 
 LIVE_PROVIDER = "redis"
 PROVIDERS = ("elasticache", "elasticache-serverless", "memorydb", "tencentdb", LIVE_PROVIDER)
+# Where a backup that is asked for has no name by which the provider knows it again, so that asking twice makes two.
+NAMELESS_BACKUPS = frozenset({"tencentdb"})
 DEFAULT_KEYS_PER_SECOND = 10_000
 FEWEST_KEYS_PER_SECOND = 100
 MOST_KEYS_PER_SECOND = 1_000_000
@@ -51,10 +53,6 @@ class SourceAccess:
     def leads_to_same(self, other: SourceAccess) -> bool:
         """True when an instance of one name is the same one by both; how fast or as whom it is read may differ."""
         return (self.region, self.address) == (other.region, other.address)
-
-    @property
-    def host(self) -> str:
-        return self.address.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rdbkeeper.domain.backup_first import Freeze
-from rdbkeeper.ports import Hooks, Journal, Record, RunTable
+from rdbkeeper.domain.errors import HookMissing
+from rdbkeeper.domain.moments import write_moment
+from rdbkeeper.ports import Hooks, Journal, Record, RuleTable, RunTable
 
 # How long a hook may take. A synchronous call may last 15 minutes; one that freezes writes should take seconds.
 LONGEST_HOOK_S = 60.0
@@ -14,12 +18,45 @@ def hook_request(rule: str, instance: str, run: str, phase: str) -> Record:
     return {"rule": rule, "instance": instance, "run": run, "phase": phase}
 
 
-def thaw(rule: str, freeze: Freeze, runs: RunTable, hooks: Hooks, journal: Journal) -> None:
-    """Call what thaws, and strike the freeze off the record. Raises HookFailed, and then the freeze stays on record."""
-    hooks.call(
-        freeze.thaw,
-        hook_request(rule, freeze.instance, freeze.execution.rsplit("/", 1)[-1], "thaw"),
-        LONGEST_HOOK_S,
-    )
+def thaw(
+    rule: str, freeze: Freeze, rules: RuleTable, runs: RunTable, hooks: Hooks, journal: Journal, now: datetime
+) -> bool:
+    """Call what thaws, and strike the freeze off the record. Raises HookFailed, and then the freeze stays on record.
+
+    False where it stays as well, as the call that was to freeze may still come through: to be thawed again. Where what
+    thaws is gone, the rule's present hook is called in its stead; HookMissing where it names none: that is told once,
+    and the freeze struck off, as nobody could ever end it.
+    """
+    request = hook_request(rule, freeze.instance, freeze.execution.rsplit("/", 1)[-1], "thaw")
+    called = freeze.thaw
+    try:
+        hooks.call(called, request, LONGEST_HOOK_S)
+    except HookMissing as error:
+        called = _find_present_thaw(rule, rules)
+        if not called:
+            runs.forget_freeze(rule, freeze.execution)
+            raise _cannot_be_thawed(freeze) from error
+        if called == freeze.thaw:
+            raise
+        hooks.call(called, request, LONGEST_HOOK_S)
+    told = f"Writes to {freeze.instance} go on: {called} was called."
+    if freeze.late_until is not None and freeze.may_come_late(now):
+        until = write_moment(freeze.late_until)
+        journal.warning("WritesThawed", f"{told} The call to freeze them may still come through, until {until}.")
+        return False
     runs.forget_freeze(rule, freeze.execution)
-    journal.info("WritesThawed", f"Writes to {freeze.instance} go on: {freeze.thaw} was called.")
+    journal.info("WritesThawed", told)
+    return True
+
+
+def _find_present_thaw(name: str, rules: RuleTable) -> str:
+    rule = rules.find_rule(name)
+    return rule.backup_first.thaw if rule is not None and rule.backup_first is not None else ""
+
+
+def _cannot_be_thawed(freeze: Freeze) -> HookMissing:
+    return HookMissing(
+        f"Writes to {freeze.instance} may still be frozen: there is no function {freeze.thaw} any more, which was to "
+        "thaw them, and the rule names no other. It is not tried again.",
+        hint="Let writes go on by hand.",
+    )

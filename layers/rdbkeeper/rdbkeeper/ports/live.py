@@ -24,13 +24,14 @@ class LiveStream(ByteStream, Protocol):
 class LiveSource(Protocol):
     """Reads servers directly."""
 
-    def find_instance(self, name: str) -> Instance | None:
-        """The server as an instance of that name; None where nothing answers as Redis does.
+    def find_instance(self, name: str) -> Instance:
+        """The server as an instance of that name.
 
-        Raises SourceUnavailable where nothing answers at all, SourceDenied, SourceRefused.
+        Raises SourceUnavailable where nothing answers, SourceRefused where something does that is no Redis,
+        SourceDenied.
         """
 
-    def measure(self, name: str) -> LivePlan:
+    def measure(self) -> LivePlan:
         """What there is to read, in shard order, and in which way each server allows it.
 
         Raises SourceUnavailable, SourceDenied, SourceRefused; SyncRefused where the way that the rule demands is not

@@ -208,10 +208,10 @@ class Adapters(Protocol):
     """Gives the adapters that a rule's own facts decide on."""
 
     def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
-        """The source for a provider that lists backups. Raises SourceDenied, SourceRefused for a secret unreadable."""
+        """The source for a provider that lists backups; what reads its secret is the first call to it."""
 
     def live_source(self, access: SourceAccess) -> LiveSource:
-        """The source for a server that is reached directly. Raises SourceDenied, SourceRefused as `source` does."""
+        """The source for a server that is reached directly; what reads its secret is the first call to it."""
 
     @property
     def hooks(self) -> Hooks:

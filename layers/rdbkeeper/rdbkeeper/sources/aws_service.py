@@ -136,14 +136,17 @@ class ManualBackups:
         found = self.find(name)
         return found if found is not None and self.is_of(found, instance) else None
 
-    def request(self, instance: Instance, name: str, tags: Mapping[str, str], create: Callable[[], object]) -> None:
-        """Have `create` make it. Raises SourceRefused when the name is taken by one that is not ours."""
+    def request(self, instance: Instance, name: str, tags: Mapping[str, str], create: Callable[..., object]) -> None:
+        """Have `create`, which takes the Tags, make it.
+
+        Raises SourceRefused when the name is taken by one that is not ours.
+        """
         what = f"Making the backup {name} of {instance.name}"
         family = self.service.family
         making = replace(family, special={**family.special, self.quota: _QUOTA_USED})
         with translated(making, what):
             try:
-                create()
+                create(Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
             except ClientError as error:
                 # An earlier call, whose answer was lost, may have made it, and may be why there is no room for another.
                 if code_of(error) not in (self.exists, self.quota, *_INSTANCE_AT_WORK):

@@ -22,7 +22,6 @@ from rdbkeeper.ports import ByteStream
 from rdbkeeper.sources.aws_service import AwsService, ManualBackups, service_family
 from rdbkeeper.sources.elasticache_answers import (
     ENGINES,
-    PROVIDER,
     Owners,
     find_what_to_back_up,
     read_backup,
@@ -31,8 +30,6 @@ from rdbkeeper.sources.elasticache_answers import (
 )
 from rdbkeeper.sources.named_exports import NamedExports, check_exportable
 from rdbkeeper.sources.staging import StagingBucket
-
-__all__ = ["PROVIDER", "ElastiCacheSource"]
 
 # "Constraints when taking backups": of a node, within 24 hours.
 BACKUPS_A_DAY = 20
@@ -136,8 +133,7 @@ class ElastiCacheSource:
 
     def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
         what = find_what_to_back_up(instance.name, self._find_group(instance.name))
-        given = [{"Key": key, "Value": value} for key, value in tags.items()]
-        create = partial(self._elasticache.create_snapshot, SnapshotName=name, Tags=given, **what)
+        create = partial(self._elasticache.create_snapshot, SnapshotName=name, **what)
         self._manual.request(instance, name, tags, create)
 
     def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:

@@ -13,10 +13,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC
-from decimal import Decimal
 from typing import Any
 
-from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard
+from rdbkeeper.domain.backup import Backup, EngineFacts, Instance, Shard
+from rdbkeeper.sources.backup_answers import join_sizes, state_of
 
 PROVIDER = "elasticache"
 ENGINES = ("redis", "valkey")
@@ -34,7 +34,6 @@ UNAVAILABLE = frozenset(
     }
 )
 _MEMBER = re.compile(r"(.+)-[0-9]{3}")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Za-z]+)")
 
 
 def read_group(group: dict[str, Any], engines: dict[str, str]) -> Instance:
@@ -121,28 +120,13 @@ def read_backup(snapshot: dict[str, Any], instance: str) -> Backup:
         provider=PROVIDER,
         instance=instance,
         backup_id=snapshot["SnapshotName"],
-        state=BackupState.FAILED if failed else BackupState.COMPLETE if complete else BackupState.IN_PROGRESS,
+        state=state_of(is_complete=complete, has_failed=failed),
         automatic=snapshot.get("SnapshotSource") == "automated",
         taken_at=min(times) if times else None,
         shards=_shards(nodes),
         engine=_engine_facts(snapshot, nodes),
         source_size=join_sizes([node.get("CacheSize") or "" for node in nodes]),
     )
-
-
-def join_sizes(sizes: Sequence[str]) -> str:
-    """The shards' sizes as one: `10 MB` and `5 MB` become `15 MB`.
-
-    Sizes of several units are all named; "" where one is not told, as a part of the whole would pass for it.
-    """
-    if not all(sizes):
-        return ""
-    read = [_SIZE.fullmatch(size) for size in sizes]
-    units = {found[2] if found else "" for found in read}
-    if len(units) != 1 or "" in units:
-        return ", ".join(sizes)
-    total = sum((Decimal(found[1]) for found in read if found), Decimal())
-    return f"{total} {units.pop()}"
 
 
 def _shards(nodes: Sequence[dict[str, Any]]) -> tuple[Shard, ...]:

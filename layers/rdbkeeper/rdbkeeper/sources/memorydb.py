@@ -19,11 +19,10 @@ from rdbkeeper.aws.errors import translated
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.ports import ByteStream
 from rdbkeeper.sources.aws_service import AwsService, ManualBackups, service_family
-from rdbkeeper.sources.memorydb_answers import PROVIDER, count_by_cluster, owner_of, read_backup, read_cluster
+from rdbkeeper.sources.backup_answers import count_by_owner
+from rdbkeeper.sources.memorydb_answers import owner_of, read_backup, read_cluster
 from rdbkeeper.sources.named_exports import NamedExports, check_exportable
 from rdbkeeper.sources.staging import StagingBucket
-
-__all__ = ["PROVIDER", "MemoryDbSource"]
 
 # "Constraints" in "Snapshot and restore": of a cluster, within 24 hours.
 BACKUPS_A_DAY = 20
@@ -65,7 +64,8 @@ class MemoryDbSource:
         return [read_backup(snapshot) for snapshot in listed]
 
     def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
-        return count_by_cluster(self._service.pages("describe_snapshots", "Snapshots"), instances)
+        listed = self._service.pages("describe_snapshots", "Snapshots")
+        return count_by_owner(map(owner_of, listed), instances)
 
     def request_export(self, backup: Backup, attempt: str) -> None:
         check_exportable(backup)
@@ -108,8 +108,7 @@ class MemoryDbSource:
         return BACKUPS_A_DAY
 
     def request_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> None:
-        given = [{"Key": key, "Value": value} for key, value in tags.items()]
-        create = partial(self._memorydb.create_snapshot, ClusterName=instance.name, SnapshotName=name, Tags=given)
+        create = partial(self._memorydb.create_snapshot, ClusterName=instance.name, SnapshotName=name)
         self._manual.request(instance, name, tags, create)
 
     def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:

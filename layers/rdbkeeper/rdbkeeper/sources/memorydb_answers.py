@@ -6,13 +6,12 @@ that it failed counts as in progress; any status of a cluster that is not known 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
 
-from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance, Shard
-from rdbkeeper.sources.elasticache_answers import join_sizes
+from rdbkeeper.domain.backup import Backup, EngineFacts, Instance, Shard
+from rdbkeeper.sources.backup_answers import join_sizes, state_of
 
 PROVIDER = "memorydb"
 # Cluster.Status: the reference names some in capitals, the guide in small letters.
@@ -38,34 +37,24 @@ def owner_of(snapshot: dict[str, Any]) -> str:
     return str(snapshot.get("ClusterConfiguration", {}).get("Name", ""))
 
 
-def count_by_cluster(snapshots: Iterable[dict[str, Any]], instances: Sequence[Instance]) -> dict[str, int]:
-    """How many backups each instance has, by name; 0 where it has none."""
-    counted = Counter(owner_of(snapshot) for snapshot in snapshots)
-    return {instance.name: counted[instance.name] for instance in instances}
-
-
 def read_backup(snapshot: dict[str, Any]) -> Backup:
     """A backup, as it is described with all details: without them nothing says when its shards were taken."""
     configuration = snapshot.get("ClusterConfiguration", {})
     shards = sorted(configuration.get("Shards", ()), key=lambda shard: shard.get("Name", ""))
     times = [shard["SnapshotCreationTime"].astimezone(UTC) for shard in shards if shard.get("SnapshotCreationTime")]
+    status = str(snapshot.get("Status", "")).lower()
+    complete = status == "available" and len(times) == len(shards) > 0
     return Backup(
         provider=PROVIDER,
         instance=owner_of(snapshot),
         backup_id=snapshot["Name"],
-        state=_state(snapshot.get("Status", "").lower(), has_all_times=len(times) == len(shards) > 0),
+        state=state_of(is_complete=complete, has_failed="fail" in status),
         automatic=snapshot.get("Source") == "automated",
         taken_at=min(times) if times else None,
         shards=_shards(shards),
         engine=_engine_facts(snapshot, configuration, shards),
         source_size=join_sizes([shard.get("Size") or "" for shard in shards]),
     )
-
-
-def _state(status: str, *, has_all_times: bool) -> BackupState:
-    if "fail" in status:
-        return BackupState.FAILED
-    return BackupState.COMPLETE if status == "available" and has_all_times else BackupState.IN_PROGRESS
 
 
 def _shards(shards: Sequence[dict[str, Any]]) -> tuple[Shard, ...]:

@@ -29,10 +29,9 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.ports import ByteStream
 from rdbkeeper.sources.aws_service import KEY_REFUSAL, AwsService, ManualBackups, service_family
+from rdbkeeper.sources.backup_answers import count_by_owner
 from rdbkeeper.sources.serverless_answers import (
     ENGINES,
-    PROVIDER,
-    count_by_cache,
     engine_of,
     find_export_failure,
     is_in_the_way,
@@ -46,7 +45,7 @@ from rdbkeeper.sources.serverless_claims import Claim, Claims, check_free
 from rdbkeeper.sources.serverless_exports import Quiet, UnnamedExports, as_files, check_no_gap
 from rdbkeeper.sources.staging import BUCKET_REFUSALS, Listing, StagedObject, StagingBucket
 
-__all__ = ["PROVIDER", "Quiet", "ServerlessSource"]
+__all__ = ["Quiet", "ServerlessSource"]
 
 # "Constraints when taking backups": of a serverless cache, within 24 hours.
 BACKUPS_A_DAY = 24
@@ -103,7 +102,7 @@ class ServerlessSource:
         return [read_backup(snapshot) for snapshot in self._snapshots_of(instance)]
 
     def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
-        return count_by_cache(self._service.pages(*_SNAPSHOTS), instances)
+        return count_by_owner(map(owner_of, self._service.pages(*_SNAPSHOTS)), instances)
 
     def request_export(self, backup: Backup, attempt: str) -> None:
         snapshot = self._get_snapshot(backup)
@@ -181,7 +180,6 @@ class ServerlessSource:
             self._elasticache.create_serverless_cache_snapshot,
             ServerlessCacheSnapshotName=name,
             ServerlessCacheName=instance.name,
-            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         )
         self._manual.request(instance, name, tags, create)
 

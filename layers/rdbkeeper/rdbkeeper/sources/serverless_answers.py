@@ -8,12 +8,12 @@ that says that it failed counts as in progress.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance
+from rdbkeeper.domain.backup import Backup, EngineFacts, Instance
+from rdbkeeper.sources.backup_answers import state_of
 
 PROVIDER = "elasticache-serverless"
 ENGINES = ("redis", "valkey")
@@ -48,12 +48,6 @@ def owner_of(snapshot: dict[str, Any]) -> str:
     return str(snapshot.get("ServerlessCacheConfiguration", {}).get("ServerlessCacheName", ""))
 
 
-def count_by_cache(snapshots: Iterable[dict[str, Any]], instances: Sequence[Instance]) -> dict[str, int]:
-    """How many backups each instance has, by name; 0 where it has none."""
-    counted = Counter(owner_of(snapshot) for snapshot in snapshots)
-    return {instance.name: counted[instance.name] for instance in instances}
-
-
 def read_backup(snapshot: dict[str, Any]) -> Backup:
     """A backup; its shards are not known before its export has made files of them."""
     configuration = snapshot.get("ServerlessCacheConfiguration", {})
@@ -66,7 +60,7 @@ def read_backup(snapshot: dict[str, Any]) -> Backup:
         provider=PROVIDER,
         instance=owner_of(snapshot),
         backup_id=snapshot["ServerlessCacheSnapshotName"],
-        state=BackupState.FAILED if failed else BackupState.COMPLETE if complete else BackupState.IN_PROGRESS,
+        state=state_of(is_complete=complete, has_failed=failed),
         automatic=str(snapshot.get("SnapshotType", "")).lower().startswith("auto"),
         taken_at=taken_at,
         shards=(),

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import socket
-from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
+from rdbkeeper.aws.names import Resolve, resolve
 from rdbkeeper.domain.addresses import is_never_reached, is_private
 from rdbkeeper.domain.errors import InvalidRequest, VaultUnavailable
-
-Resolve = Callable[[str, int], list[str]]
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host. Raises OSError."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 def check_endpoint(endpoint: str, *, allows_private: bool, bucket: str = "", resolve: Resolve = resolve) -> None:

@@ -75,6 +75,9 @@
     │   ├── WorkerDied              (a retry can help) a worker ended without an answer
     │   ├── WorkerDenied            the worker is gone, or must not be called
     │   ├── HookFailed              (a retry can help) what freezes or thaws writes
+    │   │   ├── HookUnanswered      (a retry can help) it may still do what it was called for
+    │   │   └── HookUncalled        (a retry can help) its call was refused: nothing was done
+    │   │       └── HookMissing         there is no such function
     │   ├── ConsistencyMissed       less than the rule demands
     │   ├── UnexpectedError         a defect: the log has the stack trace
     │   └── RunFailed               at least one backup failed
@@ -135,6 +138,9 @@ from rdbkeeper.domain.errors.runs import (
     ConsistencyMissed,
     CopyTooSlow,
     HookFailed,
+    HookMissing,
+    HookUnanswered,
+    HookUncalled,
     LeaseLost,
     LegNeverEnds,
     RuleChanged,
@@ -207,6 +213,9 @@ __all__ = [
     "FleetRefused",
     "FleetUnavailable",
     "HookFailed",
+    "HookMissing",
+    "HookUnanswered",
+    "HookUncalled",
     "InstanceNotFound",
     "IntegrityError",
     "InvalidRequest",

@@ -57,6 +57,20 @@ class HookFailed(RunError):
     retryable = True
 
 
+class HookUnanswered(HookFailed):
+    """A function of the owner's was called and has not answered: it may still do what it was called for."""
+
+
+class HookUncalled(HookFailed):
+    """A call to a function of the owner's was refused: it did nothing, and will not."""
+
+
+class HookMissing(HookUncalled):
+    """There is no such function of the owner's."""
+
+    retryable = False
+
+
 class ConsistencyMissed(RunError):
     """A backup is less consistent than its rule demands."""
 

@@ -19,7 +19,7 @@ from rdbkeeper.flows.defects import report_defect
 from rdbkeeper.flows.fleet.blocks import RefreshBlocks
 from rdbkeeper.flows.fleet.claim_upkeep import KeepClaims
 from rdbkeeper.flows.fleet.repairs import MOST_TOLD, RuleResult, describe_results, hold, names_of, repair_record
-from rdbkeeper.flows.fleet.thawing import thaw_what_is_left
+from rdbkeeper.flows.fleet.thawing import thaw_everything, thaw_what_is_left
 from rdbkeeper.flows.fleet.work import FleetWork
 from rdbkeeper.flows.vaults.probes import ProbeVaults
 from rdbkeeper.ports import Record
@@ -46,7 +46,9 @@ class Reconcile:
         each vault. A dry run says what it would change in the fleet and does nothing.
         """
         if self.work.rules.fleet_has_ended():
-            return self._refuse_after_the_end()
+            return self._refuse_after_the_end(dry_run=dry_run)
+        # Before anything that may fail: somebody's writes wait for it.
+        thawed = [] if dry_run else thaw_what_is_left(self.work)
         rules, statuses = self.work.rules.rules(), self.work.rules.statuses()
         if not dry_run:
             self._measure(rules, statuses)
@@ -59,7 +61,7 @@ class Reconcile:
         results = self._work_through(changes, partial(self._apply, {rule.name: rule for rule in rules}))
         results += self._finish_all(rules, results)
         results += self._look_after_vaults(rules, closely=closely)
-        results += thaw_what_is_left(self.work)
+        results += thawed
         results += RefreshBlocks(self.work, fleet, self._is_time_left).refresh(rules, statuses)
         answer = describe_results(len(rules), results)
         self.work.journal.measure(RECONCILED, 1, stack_dimensions(self.work.stack.stack))
@@ -72,8 +74,11 @@ class Reconcile:
         It goes on record first: a reconciling that is going, or still to come, must not make anything again.
         """
         self._record_end()
-        results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
-        results += thaw_what_is_left(self.work)
+        try:
+            results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
+        finally:
+            thawed = thaw_everything(self.work)  # when its runs are stopped, or whatever kept them from being
+        results += thawed
         self._let_go_of_vaults()
         answer = describe_results(len(results), results)
         self.work.journal.info("FleetEnded", answer["line"])
@@ -100,9 +105,11 @@ class Reconcile:
         self.work.rules.record_fleet_end(ended=False)
         return self.run(closely=had_ended)  # the end let go of the places
 
-    def _refuse_after_the_end(self) -> Record:
+    def _refuse_after_the_end(self, *, dry_run: bool) -> Record:
+        """Make nothing; what the end could not thaw is tried again."""
         self.work.journal.warning("FleetHasEnded", "The stack is being deleted, so nothing is made any more.")
-        return {**describe_results(0, []), "line": "nothing was done: the stack is being deleted"}
+        thawed = [] if dry_run else thaw_everything(self.work)
+        return {**describe_results(0, thawed), "line": "nothing was made: the stack is being deleted"}
 
     # ------------------------------------------------------------------ look
 

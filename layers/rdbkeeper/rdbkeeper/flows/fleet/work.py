@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from rdbkeeper.domain.backup_first import Freeze
+from rdbkeeper.domain.backup_first import Freeze, MadeBackup
 from rdbkeeper.domain.claim import Claim, make_claim
 from rdbkeeper.domain.errors import HookFailed, NotOurs, RdbkeeperError
 from rdbkeeper.domain.fleet.changes import (
@@ -98,6 +98,9 @@ class FleetWork:
             "copies_stay_at": {"vault": rule.vault, "path": rule.place.path},
         }
         self._thaw_for(rule.name)
+        made = [one for one in self.runs.made_backups(rule.name) if not one.is_removed]
+        if made:
+            deletion["backups_stay_at"] = self._tell_that_they_stay(rule, made)
         uploads = self.runs.remembered_uploads(rule.name)
         there = self.rules.find_rule(rule.name)
         if there is None or there.state is not RuleState.DELETING:
@@ -107,8 +110,12 @@ class FleetWork:
         return deletion
 
     def thaw(self, rule_name: str, freeze: Freeze) -> None:
-        """Let writes go on that a run of a rule has frozen. Raises HookFailed."""
-        thaw(rule_name, freeze, self.runs, self.adapters.hooks, self.journal.bind(rule=rule_name))
+        """Let writes go on that a run of a rule has frozen. Raises HookFailed.
+
+        The freeze stays on record while the call that was to freeze may still come through.
+        """
+        journal = self.journal.bind(rule=rule_name)
+        thaw(rule_name, freeze, self.rules, self.runs, self.adapters.hooks, journal, self.clock.now())
 
     def _thaw_for(self, rule_name: str) -> None:
         """Thaw what a stopped run has frozen. A hook that fails keeps no rule from going: the hourly look goes on."""
@@ -118,6 +125,17 @@ class FleetWork:
                 self.thaw(rule_name, freeze)
             except HookFailed as error:
                 self.journal.bind(rule=rule_name).error("WritesStillFrozen", str(error), reason=error.code)
+
+    def _tell_that_they_stay(self, rule: Rule, made: Sequence[MadeBackup]) -> list[Record]:
+        """Log what nobody will remove at its provider any more, and say it for an answer."""
+        journal = self.journal.bind(rule=rule.name)
+        for one in made:
+            line = f"The backup {one.name} stays at the provider: its rule is deleted; remove it by hand."
+            journal.info("MadeBackupStays", line)
+        return [
+            {"provider": one.provider or rule.provider, "instance": one.instance or rule.instance, "backup": one.name}
+            for one in made
+        ]
 
     def let_go_of_vault(self, rule: Rule, uploads: Sequence[Upload]) -> None:
         """Give up uploads and take a rule's claim off its place. A vault that fails keeps no rule from going."""

@@ -73,7 +73,12 @@ def _place_notes(rule: Rule) -> list[str]:
 
 def _outgoing_notes(rule: Rule, now: datetime) -> list[str]:
     return [
-        f"Until {write_moment(one.until)} what the rule said before stays in force as well: {one.retention.in_words}."
+        f"Until {write_moment(one.until)} "
+        + (
+            "all copies stay, whatever the retention says."
+            if one.retention.keeps_everything
+            else f"what the rule said before stays in force as well: {one.retention.in_words}."
+        )
         for one in rule.outgoing
         if one.until > now and not rule.retention.covers(one.retention)
     ]

@@ -225,7 +225,8 @@ class RegisterRules:
         except RdbkeeperError as error:
             self._put_back(before, after, error)
             raise
-        if not after.has_same_target(before) or after.role != before.role:
+        is_elsewhere = not (after.has_same_target(before) and after.access.leads_to_same(before.access))
+        if is_elsewhere or after.role != before.role:
             self.context.rules.record_block(after.name, None)  # what blocked it was said of the rule as it was
         if after.place != before.place:
             self.context.fleet.leave_place(before, before.place)

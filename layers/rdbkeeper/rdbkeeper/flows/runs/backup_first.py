@@ -1,17 +1,14 @@
-"""The steps of a backup on demand: freeze writes if the rule says so, ask for it, wait for it, thaw, and note it.
-
-A freeze is on record before it is asked for. So whatever ends a run in between, the next run of the rule, or the hourly
-look, finds it there and thaws.
-"""
+"""The steps of a backup on demand: freeze writes if the rule says so, ask for it, wait for it, thaw, and note it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from rdbkeeper.domain.backup import BackupState, Consistency
-from rdbkeeper.domain.backup_first import BackupFirst, Freeze, MadeBackup, check_quota, name_backup
+from rdbkeeper.domain.backup import BackupState, Consistency, Instance
+from rdbkeeper.domain.backup_first import BackupFirst, MadeBackup, check_quota, check_worth_making, name_backup
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import (
     BackupBusy,
@@ -22,16 +19,23 @@ from rdbkeeper.domain.errors import (
     RdbkeeperError,
     RuleChanged,
     RuleGone,
+    SourceError,
 )
 from rdbkeeper.domain.outcome import Outcome, Status, human_duration
 from rdbkeeper.domain.rule import Rule
+from rdbkeeper.domain.source import NAMELESS_BACKUPS
+from rdbkeeper.domain.status import RunReport, RunState
 from rdbkeeper.flows.runs.context import RunContext, rule_tag
+from rdbkeeper.flows.runs.freezing import FreezeSteps
 from rdbkeeper.flows.runs.made_backups import get_instance, tags_of_made
-from rdbkeeper.flows.thaw import LONGEST_HOOK_S, hook_request, thaw
 from rdbkeeper.ports import Engine, Poll, Record
 
 # While writes are frozen, each second counts.
 FROZEN_POLL = Poll(5, 10)
+# What a provider does not list so long after it was asked for, it does not make.
+LISTED_WITHIN = timedelta(minutes=30)
+# A freeze that comes late lasts until the next of these.
+LATE_POLL = Poll(30, 60)
 
 
 @dataclass(frozen=True)
@@ -39,93 +43,65 @@ class BackupFirstSteps:
     """What a run does to have a backup made. Each step may be repeated."""
 
     context: RunContext
+    freezing: FreezeSteps
+
+    @classmethod
+    def over(cls, context: RunContext) -> BackupFirstSteps:
+        return cls(context, FreezeSteps(context))
 
     def plan(self, began: Record) -> Record:
         """Whether this run is to have a backup made, and under which name; thaws what an earlier run left frozen."""
         self.context.renew_lease()
         rule = self.context.get_wanted_rule()
-        self.thaw_what_was_left(rule)
+        self.freezing.thaw_what_was_left(rule)
         wish = rule.backup_first or (BackupFirst() if self.context.request.backs_up else None)
         if wish is None or rule.is_live or self.context.request.hand_overs:
             return {}
-        name = name_backup(rule_tag(rule.name), datetime.fromisoformat(began["started_at"]))
+        began_at = datetime.fromisoformat(began["started_at"])
+        # It may wait for hours; the scan, which puts it on record otherwise, comes after that.
+        self.context.runs.record_run(rule.name, RunReport(self.context.run_id, began_at, RunState.GOING))
+        name = name_backup(rule_tag(rule.name), began_at)
         return {"rule": rule.as_record(), "wish": wish.as_record(), "name": name}
-
-    def thaw_what_was_left(self, rule: Rule) -> None:
-        """Thaw what a run before this one froze; what cannot be thawed now stays on record, and is told."""
-        freeze = self.context.runs.find_freeze(rule.name)
-        if freeze is None or freeze.execution == self.context.execution:
-            return
-        try:
-            thaw(rule.name, freeze, self.context.runs, self.context.hooks, self.context.journal)
-        except HookFailed as error:
-            self.context.journal.error("WritesStillFrozen", str(error), reason=error.code)
-
-    def freeze(self, rule: Rule, wish: BackupFirst) -> Record:
-        """Have writes frozen: since when, or why they are not. What was tried is to be thawed either way."""
-        self.context.renew_lease()
-        try:
-            freeze = self._begin_freeze(rule, wish)
-            payload = hook_request(rule.name, rule.instance, self.context.run_id, "freeze")
-            self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s))
-        except HookFailed as error:
-            self.context.journal.warning("FreezeFailed", str(error), reason=error.code)
-            return {"failed": error.as_record()}
-        self.context.journal.info("WritesFrozen", f"Writes to {rule.instance} are frozen by {wish.freeze}.")
-        return {"until": freeze.until.isoformat()}
-
-    def _begin_freeze(self, rule: Rule, wish: BackupFirst) -> Freeze:
-        """The freeze, on record; when this step is repeated, the one that it began. Raises HookFailed for no more."""
-        now = self.context.clock.now()
-        there = self.context.runs.find_freeze(rule.name)
-        if there is not None and there.execution != self.context.execution:
-            # In its place on record, a new one would make it forgotten.
-            raise HookFailed(
-                f"What an earlier run froze of {there.instance} is not thawed yet, so nothing more is frozen.",
-                hint=f"See to it that {there.thaw} can be called and works; it is tried again by each run and hourly.",
-            )
-        if there is not None and now >= there.until:
-            raise HookFailed("The time of the freeze was over before anything was asked for.")
-        until = now + timedelta(seconds=wish.longest_freeze_s)
-        freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, until)
-        self.context.runs.record_freeze(rule.name, freeze)
-        return freeze
-
-    def thaw(self, rule: Rule, wish: BackupFirst) -> Record:
-        """Let writes go on. Raises HookFailed; the freeze then stays on record, and others go on trying."""
-        there = self.context.runs.find_freeze(rule.name)
-        is_anothers = there is not None and there.execution != self.context.execution
-        if is_anothers:
-            return {"was_frozen": False}
-        # The hourly look may have thawed, and struck it off, while the call that froze was still on its way.
-        now = self.context.clock.now()
-        freeze = there or Freeze(wish.thaw, rule.instance, self.context.execution, now, now)
-        thaw(rule.name, freeze, self.context.runs, self.context.hooks, self.context.journal)
-        return {"was_frozen": there is not None}
-
-    def tell_still_frozen(self, rule: Rule, error: RdbkeeperError) -> Record:
-        """Log that writes may still be frozen."""
-        self.context.journal.error(
-            "WritesStillFrozen",
-            f"Writes to {rule.instance} may still be frozen: {error} It is tried again by the next run and hourly.",
-            reason=error.code,
-        )
-        return {}
 
     def request(self, rule: Rule, name: str) -> Record:
         """Ask for the backup. Raises BackupQuotaUsed, BackupBusy, and other errors of the source."""
         self.context.renew_lease()
         source, instance = self.context.source(rule), get_instance(self.context, rule)
         if source.find_requested_backup(instance, name) is None:
-            if source.backups_a_day is not None:
-                made = self.context.runs.made_backups(rule.name)
-                others = [one for one in made if one.name != name]
-                check_quota(source.backups(instance), others, source.backups_a_day, self.context.clock.now())
-            # On record before it is there: whatever ends this run, a later one removes what was made.
-            self.context.runs.record_made_backup(rule.name, MadeBackup(name, self.context.clock.now()))
-            source.request_backup(instance, name, tags_of_made(self.context, rule))
+            self._ask_unless_under_way(rule, instance, name)
         self.context.journal.info("BackupRequested", f"Asked {rule.provider} for the backup {name} of {rule.instance}.")
         return {"asked_at": self.context.clock.now().isoformat()}
+
+    def _ask_unless_under_way(self, rule: Rule, instance: Instance, name: str) -> None:
+        """Ask for what is not listed, unless that would make two of it. Raises SourceError.
+
+        Where a provider knows no names, somebody may have asked who was killed, or got no answer: only what is not
+        listed long after that was not asked for.
+        """
+        made, now = self.context.runs.made_backups(rule.name), self.context.clock.now()
+        just_asked = any(one.name == name and now - one.asked_at < LISTED_WITHIN for one in made)
+        if not (just_asked and rule.provider in NAMELESS_BACKUPS):
+            self._ask(rule, instance, name, made)
+
+    def _ask(self, rule: Rule, instance: Instance, name: str, made: Sequence[MadeBackup]) -> None:
+        """Ask the provider, if the day allows it; `made` are the rule's on record. Raises SourceError."""
+        source, now = self.context.source(rule), self.context.clock.now()
+        backups = source.backups(instance)
+        others = [one for one in made if one.name != name and one.is_of(rule.provider, rule.instance)]
+        check_worth_making(backups, others)
+        if source.backups_a_day is not None:
+            asked = [one for one in others if one.may_be_there(now - self.context.export_timeout)]
+            check_quota(backups, asked, source.backups_a_day, now)
+        # On record before it is there: whatever ends this run, a later one removes what was made.
+        begun = MadeBackup(name, now, provider=rule.provider, instance=rule.instance)
+        self.context.runs.record_made_backup(rule.name, begun)
+        try:
+            source.request_backup(instance, name, tags_of_made(self.context, rule))
+        except SourceError:
+            if rule.provider in NAMELESS_BACKUPS:
+                # Nothing was asked for, says the port; on record it would never be.
+                self.context.runs.forget_made_backup(rule.name, name)
+            raise
 
     def request_at_once(self, rule: Rule, name: str) -> Record:
         """As `request`, but what another attempt may help is told, not tried again: writes are frozen meanwhile."""
@@ -138,20 +114,24 @@ class BackupFirstSteps:
 
     def find_made(self, rule: Rule, name: str, asked_at: datetime, frozen_until: datetime | None) -> Record | None:
         """The backup once it is there, or why it never will be; `out_of_time` when the freeze's time is over before."""
-        self.context.renew_lease()
         now = self.context.clock.now()
+        # Looked at first: whatever else there is to ask may not answer.
+        if frozen_until is not None and now >= frozen_until:
+            return {"out_of_time": True}
+        self.context.renew_lease()
         try:
-            backup = self.context.source(rule).find_requested_backup(get_instance(self.context, rule), name)
+            instance = get_instance(self.context, rule)
+            backup = self.context.source(rule).find_requested_backup(instance, name)
+            if backup is None and rule.provider in NAMELESS_BACKUPS:
+                self._ask_unless_under_way(rule, instance, name)
         except RdbkeeperError as error:
             if not error.retryable:
                 return {"failed": error.as_record()}
             backup = None
         if backup is not None and backup.state is BackupState.COMPLETE:
-            return {"backup_id": backup.backup_id, "looked_at": now.isoformat()}
+            return {"backup_id": backup.backup_id, "looked_at": self.context.clock.now().isoformat()}
         if backup is not None and backup.state is BackupState.FAILED:
             return {"failed": _failed(rule, name).as_record()}
-        if frozen_until is not None and now >= frozen_until:
-            return {"out_of_time": True}
         if now - asked_at > self.context.export_timeout:
             return {"failed": _took_too_long(rule, name, now - asked_at).as_record()}
         return None
@@ -189,12 +169,12 @@ class BackupFirstRun:
         """Have the backup made; returns what went wrong with it: nothing, where it is there and as it should be."""
         try:
             made = self._make_frozen() if self.wish.has_hooks else self._make_as_it_comes("")
+            self.engine.step(f"note the backup {self.name}", partial(self.steps.note, self.rule, made))
         except (LeaseLost, RuleGone, RuleChanged):
             raise
         except RdbkeeperError as error:
             self._tell(error)
             return self._outcomes
-        self.engine.step(f"note the backup {self.name}", partial(self.steps.note, self.rule, made))
         if self.wish.demands_application and made.consistency is not Consistency.APPLICATION:
             self._tell(_missed(self.name, f"it is {made.consistency.value}: {made.reason}"))
         return self._outcomes
@@ -206,7 +186,7 @@ class BackupFirstRun:
     def _make_frozen(self) -> MadeBackup:
         """The backup, with writes frozen around it where the hooks go along; they are thawed whatever happens."""
         try:
-            frozen = self.engine.step("freeze writes", partial(self.steps.freeze, self.rule, self.wish))
+            frozen = self.engine.step("freeze writes", partial(self.steps.freezing.freeze, self.rule, self.wish))
         except RdbkeeperError:
             self._thaw()
             raise
@@ -235,7 +215,7 @@ class BackupFirstRun:
         """The backup that was asked for with writes frozen until `until`, waited for where it is not there yet."""
         if "out_of_time" in found:
             seconds = human_duration(self.wish.longest_freeze_s)
-            reason = f"the backup was not complete after {seconds}, and writes were let go on"
+            reason = f"the backup was not seen complete within {seconds}, and writes were let go on"
             return self._describe(asked_at, self._wait(asked_at), Consistency.POINT_IN_TIME, reason)
         if not stayed_frozen or datetime.fromisoformat(found["looked_at"]) > until:
             reason = "writes may have gone on before the backup was complete"
@@ -263,15 +243,33 @@ class BackupFirstRun:
     def _thaw(self) -> bool:
         """Let writes go on; returns whether they had stayed frozen until now."""
         try:
-            thawed = self.engine.step("thaw writes", partial(self.steps.thaw, self.rule, self.wish))
+            thawed = self.engine.step("thaw writes", partial(self.steps.freezing.thaw, self.rule, self.wish))
+            if thawed["again_until"]:
+                self._thaw_again(datetime.fromisoformat(thawed["again_until"]))
             return bool(thawed["was_frozen"])
         except RdbkeeperError as error:
-            self.engine.step("tell that writes are frozen", partial(self.steps.tell_still_frozen, self.rule, error))
+            tell = partial(self.steps.freezing.tell_still_frozen, self.rule, error)
+            self.engine.step("tell that writes are frozen", tell)
             self._tell(error)
-            return True
+            return isinstance(error, HookFailed)  # what else fails leaves open what is on record
+
+    def _thaw_again(self, until: datetime) -> None:
+        """Thaw until no freeze that was asked for can come through any more. Raises HookFailed."""
+        thaw = partial(self.steps.freezing.thaw_again, self.rule, self.wish, until)
+        thawed = self.engine.wait_until("thaw writes until no freeze can come late", thaw, LATE_POLL)
+        if "failed" in thawed:
+            raise from_record(thawed["failed"])
 
     def _describe(self, asked_at: datetime, found: Record, consistency: Consistency, reason: str) -> MadeBackup:
-        return MadeBackup(self.name, asked_at, found["backup_id"], consistency, reason)
+        return MadeBackup(
+            self.name,
+            asked_at,
+            found["backup_id"],
+            consistency,
+            reason,
+            provider=self.rule.provider,
+            instance=self.rule.instance,
+        )
 
     def _tell(self, error: RdbkeeperError) -> None:
         name = f"tell what became of the backup {self.name}, {len(self._outcomes) + 1}"

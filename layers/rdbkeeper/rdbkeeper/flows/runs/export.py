@@ -54,6 +54,17 @@ class ExportSteps:
         self.context.log(ticket).info("ExportRequested", f"Asked for the files of {ticket.backup_id}.")
         return Export(ticket, backup, self.context.clock.now()).as_record()
 
+    def discard_refused(self, rule: Rule, ticket: Ticket) -> Record:
+        """Let go of what a request that was refused may have put down beforehand, such as a claim."""
+        try:
+            backup = self.backups.get(rule, ticket)
+        except RdbkeeperError as error:
+            self.context.log(ticket).warning(
+                "StagedFilesLeft", f"What was staged stays for now, if anything: {error}", reason=error.code
+            )
+            return {}
+        return self.discard(rule, Export(ticket, backup, self.context.clock.now()))
+
     def find_settled(self, rule: Rule, exports: Sequence[Export]) -> Record | None:
         """Which of the exports, given oldest first, can be read or have failed; None while there is to wait."""
         self.context.renew_lease()

@@ -58,7 +58,8 @@ class LeaseStep:
             return self._refuse_as_another_is_going()
         if instead_of is not None:
             self.context.journal.warning("LeaseTakenOver", "The run that held the lease has ended without freeing it.")
-        wants_backup = rule.backup_first is not None or self.context.request.backs_up
+        # What was killed may have left writes frozen, whatever its rule says by now.
+        wants_backup = rule.backup_first is not None or self.context.request.backs_up or instead_of is not None
         return {"held": True, "backs_up": True} if wants_backup else {"held": True}
 
     def _may_be_at_work(self, ended_at: datetime, now: datetime) -> bool:

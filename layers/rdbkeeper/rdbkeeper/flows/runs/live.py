@@ -11,9 +11,10 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 
-from rdbkeeper.domain.backup import Backup, Consistency, StagedFile
+from rdbkeeper.domain.backup import Backup, StagedFile
 from rdbkeeper.domain.copy import data_key
 from rdbkeeper.domain.errors import (
     CopyTooSlow,
@@ -21,7 +22,7 @@ from rdbkeeper.domain.errors import (
     ServerLost,
     ServerTooLarge,
 )
-from rdbkeeper.domain.live import LiveFile, LiveFindings, LivePlan
+from rdbkeeper.domain.live import LiveFile, LiveFindings, LivePlan, join_findings
 from rdbkeeper.domain.live_estimate import check_fits, part_bytes_for
 from rdbkeeper.domain.outcome import human_duration, human_size
 from rdbkeeper.domain.rule import Rule
@@ -50,7 +51,7 @@ class LiveSteps:
     def measure(self, rule: Rule, backup: Backup) -> Record:
         """What there is to read. Raises ServerTooLarge for what would not be read within one invocation."""
         self.context.renew_lease()
-        plan = self.context.live_source(rule).measure(rule.instance)
+        plan = self.context.live_source(rule).measure()
         longest_s = self.context.longest_invocation.total_seconds() - STREAM_RESERVE_S
         for file in plan.files:
             check_fits(file, rule.access.keys_per_second, rule.bandwidth_mbps, longest_s)
@@ -71,7 +72,7 @@ class LiveSteps:
         upload = vault.open_upload(key)
         self.context.runs.remember_uploads(rule.name, [upload])
         clock, part_bytes = self.context.clock, part_bytes_for(file)
-        started = clock.monotonic()
+        started, began_at = clock.monotonic(), clock.now().isoformat()
         pace = Pace.of(rule.bandwidth_mbps, 1, clock)
         lanes = max(1, lanes_for(part_bytes, self.context.copying.lanes + 1) - 1)
         writer = _Writer(vault, upload, part_bytes, lanes, pace, clock, started + seconds_left)
@@ -98,8 +99,8 @@ class LiveSteps:
             "upload_id": upload.upload_id,
             "part_bytes": writer.part_bytes,
             "stretch": stretch.as_record(),
-            "consistency": findings.consistency.value,
-            "reason": findings.reason,
+            "findings": findings.as_record(),
+            "began_at": began_at,
             "seconds": seconds,
         }
 
@@ -188,7 +189,7 @@ def copy_live(
     copy_id = ticket.copy_id
     measured = engine.step(f"measure {copy_id}", partial(steps.measure, rule, backup))
     plan = LivePlan.from_record(measured["plan"])
-    files, findings, seconds = [], [], 0.0
+    files, findings, began, seconds = [], [], [], 0.0
     for number, file in enumerate(plan.files, start=1):
         # One attempt should have all the time that there is.
         engine.renew_invocation(f"renew before {file.shard.name} of {copy_id}")
@@ -202,13 +203,11 @@ def copy_live(
         staged = StagedFile(file.shard, "", stretch.sums.size_bytes, "")
         key = data_key(rule.place.path, copy_id, file.shard.name)
         files.append(FileTransfer(staged, key, read["upload_id"], read["part_bytes"], stretches=(stretch,)))
-        findings.append(LiveFindings(Consistency(read["consistency"]), read["reason"]))
+        findings.append(LiveFindings.from_record(read["findings"]))
+        began.append(datetime.fromisoformat(read["began_at"]))
         seconds += read["seconds"]
-    worst = max(findings, key=lambda found: list(Consistency).index(found.consistency))
-    reason = f"{worst.reason}. {plan.reason}" if plan.reason else worst.reason
-    read_backup = replace(
-        Backup.from_record(measured["backup"]), consistency=worst.consistency, consistency_reason=reason
-    )
+    consistency, reason = join_findings(findings, began, plan.reason)
+    read_backup = Backup.from_record(measured["backup"]).with_consistency(consistency, reason)
     export = Export.from_record(ticket, {"backup": read_backup.as_record(), "asked_at": measured["asked_at"]})
     return export, Transfer(tuple(files)), seconds
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
-from rdbkeeper.domain.backup_first import DAY, MadeBackup
-from rdbkeeper.domain.catalog import Level, manifest_key
-from rdbkeeper.domain.errors import InstanceNotFound, RdbkeeperError
+from rdbkeeper.domain.backup_first import DAY, FORGOTTEN_AFTER, MadeBackup
+from rdbkeeper.domain.catalog import Level, Mark, manifest_key, mark_key
+from rdbkeeper.domain.errors import InstanceNotFound, RdbkeeperError, TableError
 from rdbkeeper.domain.fleet.settings import RULE_TAG, STACK_TAG
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.runs.context import RunContext
 from rdbkeeper.ports import Record
-
-# A backup that has no verified copy by then will hardly get one: it was removed, or its copies are never checked.
-FORGOTTEN_AFTER = timedelta(days=35)
 
 
 @dataclass(frozen=True)
@@ -25,27 +21,42 @@ class RemoveMadeBackups:
     context: RunContext
 
     def run(self, rule: Rule) -> Record:
-        """Remove each backup that was made and has a verified copy; the others stay, and so does their record."""
-        self.context.renew_lease()
-        for made in self.context.runs.made_backups(rule.name):
+        """Remove each backup that was made and has a verified copy; the others stay, and so does their record.
+
+        Of those that were made of another instance, to which the rule pointed before, people are told.
+        """
+        try:
+            self.context.renew_lease()
+            every = self.context.runs.made_backups(rule.name)
+        except TableError as error:  # the copies are made: a later run removes what this one cannot
+            self._tell_that_it_is_left("What was made", error)
+            return {}
+        for made in every:
             try:
                 self._settle(rule, made)
             except RdbkeeperError as error:
-                line = f"The backup {made.name} stays for now: {error}"
-                self.context.journal.warning("MadeBackupLeft", line, reason=error.code)
+                self._tell_that_it_is_left(f"The backup {made.name}", error)
         return {}
+
+    def _tell_that_it_is_left(self, what: str, error: RdbkeeperError) -> None:
+        self.context.journal.warning("MadeBackupLeft", f"{what} stays for now: {error}", reason=error.code)
 
     def _settle(self, rule: Rule, made: MadeBackup) -> None:
         if made.is_removed:
             if self.context.clock.now() - made.asked_at >= DAY:
                 self.context.runs.forget_made_backup(rule.name, made.name)
             return
+        if rule.is_live or not made.is_of(rule.provider, rule.instance):
+            whose = f" of {made.instance}" if made.instance else ""
+            self._tell_that_it_stays(made, f"the rule no longer copies the backups{whose}; remove it by hand")
+            self.context.runs.forget_made_backup(rule.name, made.name)
+            return
         instance = get_instance(self.context, rule)
         backup = self.context.source(rule).find_requested_backup(instance, made.name)
         age = self.context.clock.now() - made.asked_at
         if backup is None:
-            if age <= self.context.export_timeout:
-                return  # one that was just asked for may not be listed yet
+            if age <= DAY:
+                return  # one that was just asked for may not be listed yet, and any listing may lack one
         elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):
             self._remove(rule, instance, made)
             return
@@ -58,8 +69,10 @@ class RemoveMadeBackups:
     def _has_verified_copy(self, rule: Rule, backup: Backup) -> bool:
         if backup.state is not BackupState.COMPLETE or backup.taken_at is None:
             return False
-        key = manifest_key(rule.place.path, backup.copy_id, Level.VERIFIED)
-        return self.context.vault(rule).find_object(key) is not None
+        vault, path = self.context.vault(rule), rule.place.path
+        if vault.find_object(manifest_key(path, backup.copy_id, Level.VERIFIED)) is None:
+            return False
+        return vault.find_object(mark_key(path, Mark.DAMAGED, backup.copy_id)) is None
 
     def _remove(self, rule: Rule, instance: Instance, made: MadeBackup) -> None:
         if self.context.source(rule).remove_backup(instance, made.name, tags_of_made(self.context, rule)):

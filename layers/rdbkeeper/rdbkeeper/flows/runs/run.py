@@ -141,7 +141,7 @@ class _Steps:
             RetainStep(context),
             ReportStep(context),
             HandOverStep(context),
-            BackupFirstSteps(context),
+            BackupFirstSteps.over(context),
             RemoveMadeBackups(context),
             LiveSteps(context),
         )
@@ -185,6 +185,7 @@ class _Run:
                 waiting.append(Export.from_record(ticket, record))
             except RdbkeeperError as error:
                 tried.append(self._give_up(ticket, None, error))
+                self._discard_refused(ticket, error)
         while waiting and self._has_room():
             settled = self._wait_for_exports(waiting)
             for export in [export for export in waiting if export.ticket.copy_id in settled]:
@@ -264,6 +265,12 @@ class _Run:
         for export in exports:
             name = f"discard export of {export.ticket.copy_id}"
             self.engine.step(name, partial(self.steps.export.discard, self.rule, export))
+
+    def _discard_refused(self, ticket: Ticket, error: RdbkeeperError) -> None:
+        """Let go of what was put down for a request that was refused; one that may go through yet keeps it."""
+        if not error.retryable:
+            name = f"discard request of {ticket.copy_id}"
+            self.engine.step(name, partial(self.steps.export.discard_refused, self.rule, ticket))
 
     def _complete_to_read_back(self, legs: Legs, export: Export, moved: Transfer) -> Transfer:
         """Only reading proves what a store holds that keeps no sums: each file is copied back in legs of its own."""

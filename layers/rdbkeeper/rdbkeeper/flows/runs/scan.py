@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
+from rdbkeeper.domain.backup_first import is_anothers
 from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import BackupGone, InstanceNotFound, RdbkeeperError
 from rdbkeeper.domain.live_backup import plan_live_backup
@@ -36,7 +37,7 @@ class BackupList:
     """The backups of the rule's instance, listed once in an invocation: the steps of one share what it read."""
 
     context: RunContext
-    has_made: bool = field(default=False, init=False)
+    _has_made: bool = field(default=False, init=False)
     _by_copy_id: dict[str, Backup] = field(default_factory=dict, init=False)
 
     def read(self, rule: Rule, instance: Instance) -> list[Backup]:
@@ -45,16 +46,20 @@ class BackupList:
         self._by_copy_id = {backup.copy_id: backup for backup in backups if backup.taken_at is not None}
         return backups
 
+    def has_made(self, rule: Rule) -> bool:
+        """Whether backups are on record that the rule's runs have asked for, of its instance or a former one."""
+        if rule.is_live and rule.former_places:
+            return bool(self.context.runs.made_backups(rule.name))
+        return self._has_made
+
     def _with_consistency(self, rule: Rule, backups: list[Backup]) -> list[Backup]:
         """The backups, those that were asked for as consistent as their runs saw to."""
-        if rule.backup_first is None and all(one.automatic for one in backups):
+        if rule.backup_first is None and not rule.former_places and all(one.automatic for one in backups):
             return backups
         made = {one.backup_id: one for one in self.context.runs.made_backups(rule.name)}
-        self.has_made = bool(made)
+        self._has_made = bool(made)
         return [
-            replace(backup, consistency=one.consistency, consistency_reason=one.reason)
-            if (one := made.get(backup.backup_id))
-            else backup
+            backup.with_consistency(one.consistency, one.reason) if (one := made.get(backup.backup_id)) else backup
             for backup in backups
         ]
 
@@ -109,7 +114,8 @@ class ScanStep:
         catalog = self.context.vault(rule).catalog(rule.place.path)
         backups = self._find_backups(rule, instance, catalog, report.started_at)
         now, tried = self.context.clock.now(), frozenset(self.context.request.tried)
-        selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, tried, past.failed)
+        others = {one.backup_id for one in backups if is_anothers(one, rule_tag(rule.name), now)}
+        selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, tried, past.failed, others)
         self.clean_up.finish_removals(rule, catalog)
         if past.is_first_of_day:
             to_make = {backup.copy_id for backup in (*selection.to_copy, *selection.left)}
@@ -130,14 +136,15 @@ class ScanStep:
             "store_sum": self.context.vault(rule).capabilities.sum.value,
             "listed": [one.copy_id for one in backups if one.state is BackupState.COMPLETE and one.taken_at],
             "live": selection.to_copy[0].as_record() if rule.is_live and selection.to_copy else None,
-            "made": self.backups.has_made,
+            "made": self.backups.has_made(rule),
             "retains": has_something_to_go(rule, catalog.entries, now),
         }
 
     def _find_backups(self, rule: Rule, instance: Instance, catalog: Catalog, started_at: datetime) -> list[Backup]:
         """What the provider lists; of a server that is reached directly the one backup that this run takes."""
         if rule.is_live:
-            return [plan_live_backup(rule, instance, catalog, self.context.request.scheduled_at, started_at)]
+            scheduled_at, now = self.context.request.scheduled_at, self.context.clock.now()
+            return [plan_live_backup(rule, instance, catalog, scheduled_at, started_at, now)]
         return self.backups.read(rule, instance)
 
     def _find_past_runs(self, rule: Rule) -> PastRuns:

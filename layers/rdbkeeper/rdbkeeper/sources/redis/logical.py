@@ -121,7 +121,7 @@ class LogicalReading:
             f"keys were read, and the server counted {self._before:,} before and {self._after:,} after"
             f"{vanished}{swapped}"
         )
-        return LiveFindings(Consistency.LOGICAL, reason, self._keys)
+        return LiveFindings(Consistency.LOGICAL, reason, self._keys, self._vanished, self._seconds)
 
     @property
     def _doing(self) -> Doing:

@@ -6,7 +6,9 @@ of server.c, acl.c and replication.c of Redis 7.0, tried with Redis 6.2, 7.0 and
 
 from __future__ import annotations
 
+import errno
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +32,16 @@ _LOGIN_HINT = (
     "without users of its own the server needs the password only."
 )
 _STRANGER_HINT = "Only Redis and Valkey can be read. Look at the address and the port in the rule's source."
+_WAY_HINT = "Look at the server, and at the way to it: this stack's VPC settings, security groups, the rule's address."
+_PORT_HINT = "Look at the address and the port in the rule's source, and whether the server runs."
+_NAME_HINT = (
+    "Look at the host in the rule's source. A name within a VPC is known to functions there alone: look at this "
+    "stack's VPC settings."
+)
+_ROUTE_HINT = (
+    "No packet came back: a security group or a network ACL lets none through, or no route leads there. Look at those "
+    "of the server, and at this stack's VPC settings."
+)
 UNKNOWN = "something that is neither Redis nor Valkey"
 
 
@@ -135,10 +147,9 @@ def went_away(doing: Doing) -> SourceError:
     return _later(f"{doing}: the connection was closed by the server, or broke.", doing)
 
 
-def _later(message: str, doing: Doing) -> SourceError:
+def _later(message: str, doing: Doing, hint: str = _WAY_HINT) -> SourceError:
     if doing.is_begun:
         return ServerLost(message, hint="Nothing was published; the next run begins anew. Look at the server's log.")
-    hint = "Look at the server, and at the way to it: this stack's VPC settings, security groups, the rule's address."
     return SourceUnavailable(message, hint=hint)
 
 
@@ -151,24 +162,14 @@ def _denied(refusal: Refusal, doing: Doing) -> SourceDenied:
 @contextmanager
 def translated(doing: Doing) -> Iterator[None]:
     """Raise what redis-py, the network and a server's refusals come to, as an error of the family SourceError."""
-    try:
-        with translated_but_strangers(doing):
-            yield
-    except NotRedis as error:
-        if doing.is_begun:
-            raise went_away(doing) from error
-        raise SourceRefused(f"{doing}: {error.what} answers there.", hint=_STRANGER_HINT) from error
-
-
-@contextmanager
-def translated_but_strangers(doing: Doing) -> Iterator[None]:
-    """As `translated`, but where something answers that is no Redis, NotRedis is raised."""
     import redis
 
     try:
         yield
-    except (RdbkeeperError, ValueTooLong, NotRedis):
+    except (RdbkeeperError, ValueTooLong):
         raise
+    except NotRedis as error:
+        raise _stranger(error.what, doing) from error
     except Refusal as error:
         raise typed(error, doing) from error
     except SpeaksTls as error:
@@ -201,6 +202,9 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _in_vain(error: BaseException, doing: Doing) -> SourceError:
     if any("handshake" in str(cause) for cause in _causes(error)):
         return _no_tls(doing)
+    # redis-py's words; what else takes long is an answer.
+    if any("Timeout connecting" in str(cause) for cause in _causes(error)):
+        return _later(f"{doing}: nothing answers at that address.", doing, _ROUTE_HINT)
     return _later(f"{doing}: the server did not answer in time.", doing)
 
 
@@ -225,13 +229,31 @@ def _broken(error: BaseException, doing: Doing) -> SourceError:
         return _no_tls(doing)
     if "max number of clients" in str(error):
         return _later(f"{doing}: the server has as many clients as it allows.", doing)
-    return went_away(doing)
+    return _unreached(error, doing) or went_away(doing)
 
 
-def _no_answer_of_redis(said: str, doing: Doing) -> Exception:
+def _unreached(error: BaseException, doing: Doing) -> SourceError | None:
+    """The error for a connection that was never made, or None where there was one."""
+    for cause in _causes(error):
+        if isinstance(cause, ConnectionRefusedError):
+            return _later(f"{doing}: nothing listens at that port.", doing, _PORT_HINT)
+        if isinstance(cause, socket.gaierror):
+            return _later(f"{doing}: the host's name is not known here.", doing, _NAME_HINT)
+        if isinstance(cause, OSError) and cause.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+            return _later(f"{doing}: no way leads to that address.", doing, _ROUTE_HINT)
+    return None
+
+
+def _stranger(what: str, doing: Doing) -> SourceError:
+    if doing.is_begun:
+        return went_away(doing)
+    return SourceRefused(f"{doing}: {what} answers there.", hint=_STRANGER_HINT)
+
+
+def _no_answer_of_redis(said: str, doing: Doing) -> SourceError:
     if "\\x15\\x03" in said:  # an alert, the first record that a server sends to somebody who speaks no TLS
         return _wants_tls(doing)
     # "ERROR" is what memcached says to a command that it does not know (memcached's protocol.txt, "Error strings").
     if "b'ERROR" in said:
-        return NotRedis("memcached")
-    return NotRedis()
+        return _stranger("memcached", doing)
+    return _stranger(UNKNOWN, doing)

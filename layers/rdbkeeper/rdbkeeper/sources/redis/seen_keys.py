@@ -35,11 +35,6 @@ class SeenKeys:
     def __len__(self) -> int:
         return self._count
 
-    @property
-    def size_bytes(self) -> int:
-        """What the table takes in memory."""
-        return self._table.itemsize * len(self._table)
-
     def add(self, name: bytes) -> bool:
         """Remember a key; True when it is new."""
         first, second = _HALVES.unpack(hashlib.blake2b(name, digest_size=16, key=self._key).digest())

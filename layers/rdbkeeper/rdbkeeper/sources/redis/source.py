@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.domain.errors import SourceRefused, SyncRefused
+from rdbkeeper.domain.errors import SyncRefused
 from rdbkeeper.domain.live import LiveFile, LivePlan
 from rdbkeeper.domain.live_estimate import check_fits
 from rdbkeeper.domain.source import LIVE_PROVIDER, SourceAccess, Way
@@ -19,9 +19,7 @@ from rdbkeeper.sources.redis.logical import LogicalReading, LogicalStream
 from rdbkeeper.sources.redis.measuring import check_rememberable, find_addresses, measure
 from rdbkeeper.sources.redis.nodes import NodeFacts, Standing, check_kind, check_ready, check_unchanged
 from rdbkeeper.sources.redis.pacing import KeyPace
-from rdbkeeper.sources.redis.refusals import Doing, NotRedis, Refusal, resharded, translated, translated_but_strangers
-
-PROVIDER = LIVE_PROVIDER
+from rdbkeeper.sources.redis.refusals import Doing, Refusal, resharded, translated
 
 # For all that is asked of a server, and of a cluster, which may have 500 shards.
 FIND_TIMEOUT_S = 60.0
@@ -42,21 +40,16 @@ class RedisSource:
         self.longest_s = longest_s
         self._connector = Connector(access, login, clock)
 
-    def find_instance(self, name: str) -> Instance | None:
+    def find_instance(self, name: str) -> Instance:
         server = self._connector.within(FIND_TIMEOUT_S).connect(self._access.address)
         doing = Doing("Asking", server.address)
         try:
-            with translated_but_strangers(doing):
+            with translated(doing):
                 return self._describe(name, server, doing)
-        except NotRedis as error:
-            if error.what == "memcached":
-                hint = "Only Redis and Valkey have backups. Look at the address and the port in the rule's source."
-                raise SourceRefused(f"{doing}: memcached answers there.", hint=hint) from error
-            return None
         finally:
             server.close()
 
-    def measure(self, name: str) -> LivePlan:  # noqa: ARG002 - a server does not know what its owner calls it
+    def measure(self) -> LivePlan:
         return measure(self._connector.within(MEASURE_TIMEOUT_S), self._access)
 
     def open_stream(self, file: LiveFile) -> LiveStream:
@@ -71,7 +64,7 @@ class RedisSource:
             check_fits(replace(file, way=Way.LOGICAL), self._access.keys_per_second, 0, self.longest_s)
             return self._read_by_keys(file, f", since SYNC was refused ({_reason_in(refused)})")
 
-    def _describe(self, name: str, server: Server, doing: Doing) -> Instance | None:
+    def _describe(self, name: str, server: Server, doing: Doing) -> Instance:
         try:
             server.ask("PING")
         except Refusal as refusal:
@@ -84,7 +77,7 @@ class RedisSource:
             () if facts.is_loading else tuple(address for address, _ in find_addresses(server, facts, self._access))
         )
         return Instance(
-            provider=PROVIDER,
+            provider=LIVE_PROVIDER,
             name=name,
             engine=facts.engine,
             status="loading" if facts.is_loading else "available",
@@ -117,7 +110,7 @@ class RedisSource:
             if facts.is_cluster:
                 self._check_unchanged(file.address, standing)
 
-        reason = f"all data{' of a replica' if facts.is_replica else ''} are of one moment"
+        reason = f"the shard's data{', from a replica,' if facts.is_replica else ''} are of one moment"
         try:
             return full_sync.begin(server, facts, self._clock, check_end, reason)
         except BaseException:

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance
+from rdbkeeper.domain.backup import Backup, EngineFacts, Instance
 from rdbkeeper.domain.errors import LinkMisanswered
+from rdbkeeper.sources.backup_answers import state_of
 
 PROVIDER = "tencentdb"
 CHINA = timezone(timedelta(hours=8))
@@ -112,7 +113,7 @@ def read_backup(answer: Mapping[str, Any]) -> Backup | None:
         provider=PROVIDER,
         instance=answer["InstanceId"],
         backup_id=str(answer["BackupId"]),
-        state=BackupState.COMPLETE if complete else BackupState.IN_PROGRESS,
+        state=state_of(is_complete=complete),
         automatic=str(answer.get("BackupType", "")) != _MANUAL,
         taken_at=taken_at,
         shards=(),

@@ -6,17 +6,16 @@ hosts of its object store, over HTTPS, and to none of its addresses that leads i
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
+from rdbkeeper.aws.names import Resolve, resolve
 from rdbkeeper.domain.addresses import is_never_reached, is_private
 from rdbkeeper.domain.errors import LinkRefused, SourceUnavailable
 
 # Tencent Cloud's object store ("Regions and Access Endpoints", COS): `{bucket}.cos.{region}.myqcloud.com`.
 DEFAULT_FILE_HOSTS = (".myqcloud.com", ".tencentcos.cn")
-Resolve = Callable[[str, int], list[str]]
 _HTTPS_PORT = 443
 
 
@@ -35,11 +34,6 @@ class Target:
         """What the request calls its host."""
         ordinary = _HTTPS_PORT if self.scheme == "https" else 80
         return self.host if self.port == ordinary else f"{self.host}:{self.port}"
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host. Raises OSError."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class FileHosts:

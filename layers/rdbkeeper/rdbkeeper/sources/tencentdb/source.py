@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from rdbkeeper.aws.names import Resolve, resolve
 from rdbkeeper.domain.backup import Backup, Instance, Shard, StagedFile
 from rdbkeeper.domain.errors import (
     BackupBusy,
@@ -29,7 +30,6 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.ports import ByteStream, Clock
 from rdbkeeper.sources.tencentdb.answers import (
-    PROVIDER,
     BackupDetail,
     FileLink,
     is_asked_for,
@@ -42,10 +42,8 @@ from rdbkeeper.sources.tencentdb.answers import (
 )
 from rdbkeeper.sources.tencentdb.api import Key, TencentApi
 from rdbkeeper.sources.tencentdb.files import ODD_HINT, FileStore, LinkTurnedAway, OpenedRange
-from rdbkeeper.sources.tencentdb.hosts import DEFAULT_FILE_HOSTS, FileHosts, Resolve, resolve
+from rdbkeeper.sources.tencentdb.hosts import DEFAULT_FILE_HOSTS, FileHosts
 from rdbkeeper.sources.tencentdb.links import FilePlace, Links
-
-__all__ = ["PROVIDER", "TencentDbSource"]
 
 # "DescribeInstances", "DescribeInstanceBackups": the largest pages, and the longest time that one list may span.
 _INSTANCES_A_PAGE = 1000
@@ -209,8 +207,8 @@ class TencentDbSource:
         )
 
     def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:
-        latest = self._clock.now() - timedelta(days=2)
-        answers = self._describe_backups(f"Looking for the backup {name}", latest, InstanceId=instance.name)
+        oldest = self._clock.now() - timedelta(days=_STORAGE_DAYS + 1)  # by then the provider has removed it
+        answers = self._describe_backups(f"Looking for the backup {name}", oldest, InstanceId=instance.name)
         return next((read_backup(answer) for answer in answers if is_asked_for(answer, name)), None)
 
     def remove_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> bool:
