@@ -40,7 +40,7 @@ def test_a_reconciling_with_nothing_to_do_reads_pages_and_nothing_else(shop: Sho
     calls = reconciled.calls
     assert calls.pop("dynamodb.PutItem") == 1
     of_the_table = calls.pop("dynamodb.Query") + calls.pop("dynamodb.GetItem", 0)
-    assert of_the_table <= 6 + 4  # of rules, and of vaults
+    assert of_the_table <= 6 + 1 + 4  # of rules, of what is frozen, and of vaults
     assert calls == {
         "lambda.GetFunction": 1,
         "lambda.ListFunctions": pages(2 * COUNT + FUNCTIONS_OF_THE_STACK, 50),
