@@ -64,7 +64,7 @@ NEEDS = [
     ("memorydb", "describe_snapshots", {"ClusterName": "ledger"},
      [("DescribeSnapshots", HERE.arn("memorydb", "snapshot/*"))]),
     ("memorydb", "create_snapshot", {"ClusterName": "ledger", "SnapshotName": "night", "Tags": TAGS},
-     [("CreateSnapshot", CLUSTER), ("TagResource", SNAPSHOT)]),
+     [("CreateSnapshot", CLUSTER), ("CreateSnapshot", SNAPSHOT), ("TagResource", SNAPSHOT)]),
     ("memorydb", "delete_snapshot", {"SnapshotName": "night"}, [("DeleteSnapshot", SNAPSHOT)]),
     ("memorydb", "list_tags", {"ResourceArn": SNAPSHOT}, [("ListTags", SNAPSHOT)]),
     ("memorydb", "tag_resource", {"ResourceArn": SNAPSHOT, "Tags": TAGS}, [("TagResource", SNAPSHOT)]),

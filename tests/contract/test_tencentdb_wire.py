@@ -244,4 +244,4 @@ def test_a_call_is_sent_on_to_nobody() -> None:
 
     with pytest.raises(SourceUnavailable, match="TooManyRedirects"):
         call_odd(redirect)
-    assert asked == ["/"]
+    assert set(asked) == {"/"}
