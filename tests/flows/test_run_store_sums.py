@@ -57,6 +57,14 @@ def test_from_a_store_that_keeps_no_sum_the_copy_is_read_back_before_it_counts()
     assert not world.tables.runs.remembered_uploads(world.rule.name)
 
 
+def test_the_time_that_reading_back_takes_is_told() -> None:
+    world = world_with(StoreSum.NONE)
+    after_each(world.vault, "open_range", lambda: world.clock.advance(5))
+    world.run()
+    (outcome,) = world.history()[0].outcomes
+    assert outcome.seconds == 15
+
+
 def test_without_a_sum_of_its_own_a_file_is_held_against_what_was_sent() -> None:
     world = world_with(StoreSum.NONE)
     world.add_backup("b1", 1, {"0001": rdb_file(2 * PART + 500, checksum=False)})

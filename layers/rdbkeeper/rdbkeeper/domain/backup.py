@@ -75,6 +75,11 @@ class EngineFacts:
     automatic_failover: str = ""
     data_tiering: str = ""
 
+    @property
+    def tiers_data(self) -> bool:
+        """True where part of the data lies on disk, which no provider exports ("Data tiering")."""
+        return self.data_tiering.lower() in ("enabled", "true")
+
     def as_record(self) -> dict[str, Any]:
         return dict(vars(self))
 

@@ -184,7 +184,7 @@ def check_worth_making(backups: Iterable[Backup], made: Iterable[MadeBackup]) ->
         )
     dated = [(one.taken_at, one) for one in listed.values() if one.taken_at is not None]
     newest = max(dated, key=lambda item: item[0])[1] if dated else None
-    if newest is not None and newest.engine.data_tiering.lower() in ("enabled", "true"):
+    if newest is not None and newest.engine.tiers_data:
         raise NotExportable(
             f"{newest.instance} has data tiering, and its backups cannot be exported: so none is asked for.",
             hint="Use an instance without data tiering, or end `backup_first`.",

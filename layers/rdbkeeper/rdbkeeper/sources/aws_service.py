@@ -98,8 +98,21 @@ class AwsService:
     def pages(self, operation: str, member: str, **filters: Any) -> list[dict[str, Any]]:
         """All that a listing holds."""
         with translated(self.family, f"{self.label}'s {operation}"):
-            pages = self.client.get_paginator(operation).paginate(**filters)
-            return [item for page in pages for item in page.get(member, ())]
+            return self._read_pages(operation, member, filters)
+
+    def find_pages(self, missing: str, operation: str, member: str, **filters: Any) -> list[dict[str, Any]] | None:
+        """All that a listing holds; None where the service answers with the code `missing`."""
+        with translated(self.family, f"{self.label}'s {operation}"):
+            try:
+                return self._read_pages(operation, member, filters)
+            except ClientError as error:
+                if code_of(error) != missing:
+                    raise
+        return None
+
+    def _read_pages(self, operation: str, member: str, filters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        pages = self.client.get_paginator(operation).paginate(**filters)
+        return [item for page in pages for item in page.get(member, ())]
 
     def find(self, operation: str, member: str, **filters: Any) -> dict[str, Any] | None:
         """The one thing that the filters name, or None."""

@@ -13,9 +13,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from rdbkeeper.aws.errors import translated
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.domain.errors import SourceRefused
 from rdbkeeper.ports import ByteStream
@@ -24,11 +21,12 @@ from rdbkeeper.sources.elasticache_answers import (
     ENGINES,
     Owners,
     find_what_to_back_up,
+    is_available,
     read_backup,
     read_group,
     read_node,
 )
-from rdbkeeper.sources.named_exports import NamedExports, check_exportable
+from rdbkeeper.sources.named_exports import NamedExports
 from rdbkeeper.sources.staging import StagingBucket
 
 # "Constraints when taking backups": of a node, within 24 hours.
@@ -43,7 +41,7 @@ class ElastiCacheSource:
         self._elasticache = elasticache
         self._service = AwsService(elasticache, "ElastiCache", _FAMILY)
         self._staging = StagingBucket(s3, staging_bucket)
-        self._exports = NamedExports(self._staging)
+        self._exports = NamedExports(self._service, self._staging, self._find_snapshot, is_available)
         self._manual = ManualBackups(
             self._service,
             find=self._find_snapshot,
@@ -92,27 +90,10 @@ class ElastiCacheSource:
         return self._owners(instances).count(self._service.pages("describe_snapshots", "Snapshots"))
 
     def request_export(self, backup: Backup, attempt: str) -> None:
-        check_exportable(backup)
-        with translated(_FAMILY, f"Exporting the backup {backup.backup_id}"):
-            try:
-                self._elasticache.copy_snapshot(
-                    SourceSnapshotName=backup.backup_id,
-                    TargetSnapshotName=self._exports.target(backup, attempt),
-                    TargetBucket=self._staging.name,
-                )
-            except ClientError as error:
-                if not self._exports.was_asked_already(backup, attempt, error):
-                    raise
+        self._exports.request(backup, attempt)
 
     def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
-        files = self._exports.find_files(backup, attempt)
-        if files is None:
-            return None
-        snapshot = self._find_snapshot(backup.backup_id)
-        # The backup may vanish from the list meanwhile; its files are whole all the same, as each is one S3 object.
-        if snapshot is not None and snapshot.get("SnapshotStatus") != "available":
-            return None
-        return files
+        return self._exports.find_files(backup, attempt)
 
     def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
         return self._staging.open_range(file, first_byte, length_bytes)

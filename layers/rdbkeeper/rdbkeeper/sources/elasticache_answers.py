@@ -110,11 +110,16 @@ class Owners:
         return {name: counted[name] for name in sorted(self._names)}
 
 
+def is_available(snapshot: dict[str, Any]) -> bool:
+    """Whether nothing is being done with a backup."""
+    return bool(snapshot.get("SnapshotStatus") == "available")
+
+
 def read_backup(snapshot: dict[str, Any], instance: str) -> Backup:
     """A backup of that instance."""
     nodes = sorted(snapshot.get("NodeSnapshots", ()), key=lambda node: node.get("NodeGroupId", ""))
     times = [node["SnapshotCreateTime"].astimezone(UTC) for node in nodes if node.get("SnapshotCreateTime")]
-    complete = snapshot.get("SnapshotStatus") == "available" and len(times) == len(nodes) > 0
+    complete = is_available(snapshot) and len(times) == len(nodes) > 0
     failed = snapshot.get("SnapshotStatus") == "failed"
     return Backup(
         provider=PROVIDER,

@@ -13,15 +13,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from rdbkeeper.aws.errors import translated
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.ports import ByteStream
 from rdbkeeper.sources.aws_service import AwsService, ManualBackups, service_family
 from rdbkeeper.sources.backup_answers import count_by_owner
-from rdbkeeper.sources.memorydb_answers import owner_of, read_backup, read_cluster
-from rdbkeeper.sources.named_exports import NamedExports, check_exportable
+from rdbkeeper.sources.memorydb_answers import is_available, owner_of, read_backup, read_cluster
+from rdbkeeper.sources.named_exports import NamedExports
 from rdbkeeper.sources.staging import StagingBucket
 
 # "Constraints" in "Snapshot and restore": of a cluster, within 24 hours.
@@ -36,7 +33,7 @@ class MemoryDbSource:
         self._memorydb = memorydb
         self._service = AwsService(memorydb, "MemoryDB", _FAMILY)
         self._staging = StagingBucket(s3, staging_bucket)
-        self._exports = NamedExports(self._staging)
+        self._exports = NamedExports(self._service, self._staging, self._find_snapshot, is_available)
         self._manual = ManualBackups(
             self._service,
             find=self._find_snapshot,
@@ -68,27 +65,10 @@ class MemoryDbSource:
         return count_by_owner(map(owner_of, listed), instances)
 
     def request_export(self, backup: Backup, attempt: str) -> None:
-        check_exportable(backup)
-        with translated(_FAMILY, f"Exporting the backup {backup.backup_id}"):
-            try:
-                self._memorydb.copy_snapshot(
-                    SourceSnapshotName=backup.backup_id,
-                    TargetSnapshotName=self._exports.target(backup, attempt),
-                    TargetBucket=self._staging.name,
-                )
-            except ClientError as error:
-                if not self._exports.was_asked_already(backup, attempt, error):
-                    raise
+        self._exports.request(backup, attempt)
 
     def find_staged_files(self, backup: Backup, attempt: str) -> tuple[StagedFile, ...] | None:
-        files = self._exports.find_files(backup, attempt)
-        if files is None:
-            return None
-        snapshot = self._find_snapshot(backup.backup_id)
-        # The backup may vanish from the list meanwhile; its files are whole all the same, as each is one S3 object.
-        if snapshot is not None and snapshot.get("Status", "").lower() != "available":
-            return None
-        return files
+        return self._exports.find_files(backup, attempt)
 
     def open_range(self, file: StagedFile, first_byte: int, length_bytes: int) -> ByteStream:
         return self._staging.open_range(file, first_byte, length_bytes)

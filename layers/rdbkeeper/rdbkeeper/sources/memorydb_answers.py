@@ -20,7 +20,7 @@ _UNAVAILABLE = frozenset({"creating", "create-failed", "deleting", "deleted", "r
 
 def read_cluster(cluster: dict[str, Any]) -> Instance:
     """A cluster; it has cluster mode on in any case."""
-    status = str(cluster.get("Status", "")).lower()
+    status = _status_of(cluster)
     return Instance(
         provider=PROVIDER,
         name=cluster["Name"],
@@ -37,24 +37,33 @@ def owner_of(snapshot: dict[str, Any]) -> str:
     return str(snapshot.get("ClusterConfiguration", {}).get("Name", ""))
 
 
+def is_available(snapshot: dict[str, Any]) -> bool:
+    """Whether nothing is being done with a backup."""
+    return _status_of(snapshot) == "available"
+
+
 def read_backup(snapshot: dict[str, Any]) -> Backup:
     """A backup, as it is described with all details: without them nothing says when its shards were taken."""
     configuration = snapshot.get("ClusterConfiguration", {})
     shards = sorted(configuration.get("Shards", ()), key=lambda shard: shard.get("Name", ""))
     times = [shard["SnapshotCreationTime"].astimezone(UTC) for shard in shards if shard.get("SnapshotCreationTime")]
-    status = str(snapshot.get("Status", "")).lower()
-    complete = status == "available" and len(times) == len(shards) > 0
+    complete = is_available(snapshot) and len(times) == len(shards) > 0
     return Backup(
         provider=PROVIDER,
         instance=owner_of(snapshot),
         backup_id=snapshot["Name"],
-        state=state_of(is_complete=complete, has_failed="fail" in status),
+        state=state_of(is_complete=complete, has_failed="fail" in _status_of(snapshot)),
         automatic=snapshot.get("Source") == "automated",
         taken_at=min(times) if times else None,
         shards=_shards(shards),
         engine=_engine_facts(snapshot, configuration, shards),
         source_size=join_sizes([shard.get("Size") or "" for shard in shards]),
     )
+
+
+def _status_of(thing: dict[str, Any]) -> str:
+    """The status of a cluster or a backup, in small letters."""
+    return str(thing.get("Status", "")).lower()
 
 
 def _shards(shards: Sequence[dict[str, Any]]) -> tuple[Shard, ...]:

@@ -50,6 +50,7 @@ __all__ = ["Quiet", "ServerlessSource"]
 # "Constraints when taking backups": of a serverless cache, within 24 hours.
 BACKUPS_A_DAY = 24
 _FAMILY = service_family("elasticache")
+_NO_CACHE = "ServerlessCacheNotFoundFault"
 _BUSY = "InvalidServerlessCacheSnapshotStateFault"
 _SNAPSHOTS = "describe_serverless_cache_snapshots", "ServerlessCacheSnapshots"
 
@@ -193,16 +194,10 @@ class ServerlessSource:
     # --------------------------------------------------------------- private
 
     def _snapshots_of(self, instance: Instance) -> list[dict[str, Any]]:
-        operation, member = _SNAPSHOTS
-        with translated(_FAMILY, f"ElastiCache's {operation}"):
-            try:
-                pages = self._elasticache.get_paginator(operation).paginate(ServerlessCacheName=instance.name)
-                listed = [snapshot for page in pages for snapshot in page[member]]
-            except ClientError as error:
-                if code_of(error) != "ServerlessCacheNotFoundFault":
-                    raise
-                # A cache that was deleted may be unknown by name, and its manual backups stay.
-                listed = self._service.pages(operation, member)
+        listed = self._service.find_pages(_NO_CACHE, *_SNAPSHOTS, ServerlessCacheName=instance.name)
+        if listed is None:
+            # A cache that was deleted may be unknown by name, and its manual backups stay.
+            listed = self._service.pages(*_SNAPSHOTS)
         return [snapshot for snapshot in listed if owner_of(snapshot) == instance.name]
 
     def _find_snapshot(self, name: str) -> dict[str, Any] | None:

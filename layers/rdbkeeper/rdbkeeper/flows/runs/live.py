@@ -6,8 +6,8 @@ parts as it comes; the parts are summed and put by lanes while the next one is r
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -32,12 +32,10 @@ from rdbkeeper.flows.runs.context import RunContext, Ticket
 from rdbkeeper.flows.runs.copy import LEG_RESERVE_S
 from rdbkeeper.flows.runs.export import Export
 from rdbkeeper.flows.runs.pace import Pace
-from rdbkeeper.flows.runs.transfer import PART_GRACE_S, lanes_for
+from rdbkeeper.flows.runs.transfer import PART_GRACE_S, READ_BYTES, lanes_for, put_part
 from rdbkeeper.ports import Clock, Engine, LiveStream, Record, Upload, Vault
 from rdbkeeper.rdb import checksum
 
-# How much may come between two looks at the clock.
-READ_BYTES = 1 << 20
 # A stream leaves this much of its invocation for the parts that are still being put.
 STREAM_RESERVE_S = LEG_RESERVE_S - PART_GRACE_S
 
@@ -61,7 +59,9 @@ class LiveSteps:
         now = self.context.clock.now().isoformat()
         return {"backup": planned.as_record(), "plan": plan.as_record(), "asked_at": now}
 
-    def stream(self, rule: Rule, ticket: Ticket, number: int, file: LiveFile, seconds_left: float) -> Record:
+    def stream(
+        self, rule: Rule, ticket: Ticket, number: int, file: LiveFile, seconds_left: Callable[[], float]
+    ) -> Record:
         """Stream one shard into an upload of its own, which stays open until the copy is published.
 
         Raises what cannot be helped by another attempt, as there is none.
@@ -75,7 +75,7 @@ class LiveSteps:
         started, began_at = clock.monotonic(), clock.now().isoformat()
         pace = Pace.of(rule.bandwidth_mbps, 1, clock)
         lanes = max(1, lanes_for(part_bytes, self.context.copying.lanes + 1) - 1)
-        writer = _Writer(vault, upload, part_bytes, lanes, pace, clock, started + seconds_left)
+        writer = _Writer(vault, upload, part_bytes, lanes, pace, clock, started + seconds_left() - STREAM_RESERVE_S)
         try:
             self._count_attempt(rule, ticket, number, file)
             stream = self.context.live_source(rule).open_stream(file)
@@ -153,7 +153,8 @@ class _Writer:
                 number += 1
                 if number > MOST_PARTS_OF_A_STREAM:
                     raise _larger_than_thought(name, number * self.part_bytes)
-                waiting.append((buffer, pool.submit(self._put, number, memoryview(buffer)[:length])))
+                body = memoryview(buffer)[:length]
+                waiting.append((buffer, pool.submit(put_part, self.upload, number, body, self.vault)))
                 if length < self.part_bytes:
                     break
             while waiting:
@@ -173,11 +174,6 @@ class _Writer:
                 raise _too_slow(name, number * self.part_bytes + filled)
         return filled
 
-    def _put(self, number: int, body: memoryview) -> tuple[Receipt, Sums]:
-        sums = checksum.sum_up(body)
-        etag = self.vault.put_part(self.upload, number, body, sums.crc64nvme).etag
-        return Receipt(etag, sums.crc64nvme, hashlib.sha256(body).hexdigest()), sums
-
 
 def copy_live(
     engine: Engine, steps: LiveSteps, rule: Rule, ticket: Ticket, backup: Backup
@@ -195,9 +191,7 @@ def copy_live(
         engine.renew_invocation(f"renew before {file.shard.name} of {copy_id}")
         read = engine.step(
             f"stream {file.shard.name} of {copy_id}",
-            lambda number=number, file=file: steps.stream(  # type: ignore[misc] # mypy cannot infer a lambda's defaults
-                rule, ticket, number, file, engine.seconds_left() - STREAM_RESERVE_S
-            ),
+            partial(steps.stream, rule, ticket, number, file, engine.seconds_left),
         )
         stretch = Stretch.from_record(read["stretch"])
         staged = StagedFile(file.shard, "", stretch.sums.size_bytes, "")

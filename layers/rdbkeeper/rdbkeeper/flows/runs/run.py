@@ -17,7 +17,6 @@ from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
 from rdbkeeper.domain.vault import StoreSum
-from rdbkeeper.flows.runs.backup_first import BackupFirstSteps, make_backup_first
 from rdbkeeper.flows.runs.clean_up import CleanUp
 from rdbkeeper.flows.runs.context import RunContext, Ticket
 from rdbkeeper.flows.runs.copy import CopySteps
@@ -25,8 +24,6 @@ from rdbkeeper.flows.runs.export import Export, ExportSteps
 from rdbkeeper.flows.runs.hand_over import HandOverStep, has_room
 from rdbkeeper.flows.runs.lease import LeaseStep
 from rdbkeeper.flows.runs.legs import Legs
-from rdbkeeper.flows.runs.live import LiveSteps, copy_live
-from rdbkeeper.flows.runs.made_backups import RemoveMadeBackups
 from rdbkeeper.flows.runs.publish import find_rejected
 from rdbkeeper.flows.runs.report import ReportStep
 from rdbkeeper.flows.runs.retain import RetainStep, retain_copies
@@ -49,15 +46,15 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
             return lease
         if context.request.audits:
             return _audit_on_request(engine, context, began)
-        missed = make_backup_first(engine, steps.backup_first, began, poll) if "backs_up" in lease else []
+        missed = _make_backup_first(engine, context, began, poll) if "backs_up" in lease else []
         scan = engine.step("scan", partial(steps.scan.run, began))
         if "refused" in scan:
             return scan
         rule = Rule.from_record(scan["rule"])
-        run = _Run(engine, steps, poll, rule, began, StoreSum(scan["store_sum"]))
+        run = _Run(engine, context, steps, poll, rule, began, StoreSum(scan["store_sum"]))
         tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]], scan["live"])
         if scan["made"] or "backs_up" in lease:
-            engine.step("remove backups that were made", partial(steps.made_backups.run, rule))
+            _remove_made_backups(engine, context, rule)
         is_whole = not left and not scan["is_full"]
         # What follows would be done by the run that follows as well.
         is_last = is_whole or not context.request.may_hand_over
@@ -90,7 +87,8 @@ def _take_lease(engine: Engine, step: LeaseStep) -> Record:
     return lease
 
 
-# What reads copies again is loaded where it is used: most runs do not, and each start would take longer.
+# What reads copies again, has backups made, or reads servers, is loaded where it is used: most runs do none of it, and
+# each start would take longer.
 
 
 def _audit_on_request(engine: Engine, context: RunContext, began: Record) -> Record:
@@ -103,6 +101,26 @@ def _audit_if_due(engine: Engine, context: RunContext, rule: Rule, began: Record
     from rdbkeeper.flows.runs.audit_run import audit_if_due
 
     return audit_if_due(engine, context, rule, datetime.fromisoformat(began["started_at"]))
+
+
+def _make_backup_first(engine: Engine, context: RunContext, began: Record, poll: Poll) -> list[Outcome]:
+    from rdbkeeper.flows.runs.backup_first import BackupFirstSteps, make_backup_first
+
+    return make_backup_first(engine, BackupFirstSteps.over(context), began, poll)
+
+
+def _remove_made_backups(engine: Engine, context: RunContext, rule: Rule) -> None:
+    from rdbkeeper.flows.runs.made_backups import RemoveMadeBackups
+
+    engine.step("remove backups that were made", partial(RemoveMadeBackups(context).run, rule))
+
+
+def _copy_live(
+    engine: Engine, context: RunContext, rule: Rule, ticket: Ticket, backup: Backup
+) -> tuple[Export, Transfer, float]:
+    from rdbkeeper.flows.runs.live import LiveSteps, copy_live
+
+    return copy_live(engine, LiveSteps(context), rule, ticket, backup)
 
 
 def _hand_over(engine: Engine, step: HandOverStep, tried: list[Outcome]) -> bool:
@@ -126,9 +144,6 @@ class _Steps:
     retain: RetainStep
     report: ReportStep
     hand_over: HandOverStep
-    backup_first: BackupFirstSteps
-    made_backups: RemoveMadeBackups
-    live: LiveSteps
 
     @classmethod
     def over(cls, context: RunContext) -> _Steps:
@@ -141,15 +156,13 @@ class _Steps:
             RetainStep(context),
             ReportStep(context),
             HandOverStep(context),
-            BackupFirstSteps.over(context),
-            RemoveMadeBackups(context),
-            LiveSteps(context),
         )
 
 
 @dataclass
 class _Run:
     engine: Engine
+    context: RunContext
     steps: _Steps
     poll: Poll
     rule: Rule
@@ -233,7 +246,7 @@ class _Run:
             if find_rejected(moved, self.store_sum):
                 transfer = self._replace_fragments(ticket, moved)
                 moved = legs.copy(transfer)
-            outcome = self._publish(legs, export, moved, legs.seconds)
+            outcome = self._publish(legs, export, moved)
         except RdbkeeperError as error:
             outcome = self._give_up(ticket, transfer, error)
         self._copied_s += legs.seconds
@@ -245,15 +258,17 @@ class _Run:
         """A server's way from its streams to a published copy; a failure becomes its outcome."""
         transfer: Transfer | None = None
         try:
-            export, transfer, seconds = copy_live(self.engine, self.steps.live, self.rule, ticket, backup)
+            export, transfer, seconds = _copy_live(self.engine, self.context, self.rule, ticket, backup)
             legs = Legs(self.engine, self.steps.copy, self.rule, ticket)
             return self._publish(legs, export, transfer, seconds)
         except RdbkeeperError as error:
             return self._give_up(ticket, transfer, error)
 
-    def _publish(self, legs: Legs, export: Export, moved: Transfer, seconds: float) -> Outcome:
+    def _publish(self, legs: Legs, export: Export, moved: Transfer, seconds_before: float = 0.0) -> Outcome:
+        """Read back what the store keeps no sums of, and publish; `seconds_before` went by before the legs."""
         if self.store_sum is StoreSum.NONE:
             moved = legs.copy(self._complete_to_read_back(legs, export, moved))
+        seconds = seconds_before + legs.seconds
         legs.make_time_to_publish()
         record = self.engine.step(
             f"publish {export.ticket.copy_id}", partial(self.steps.copy.publish, self.rule, export, moved, seconds)

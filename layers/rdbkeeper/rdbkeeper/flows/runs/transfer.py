@@ -144,7 +144,8 @@ class _Leg:
             while (part := self._take()) is not None:
                 file = self.files[part.file]
                 body = _read_part(file, part.number, self.ports, buffer, self.stop_at + PART_GRACE_S)
-                self._moved[part] = _put_part(file, part.number, body, self.ports.vault)
+                upload = None if file.is_read_again else Upload(file.key, file.upload_id)
+                self._moved[part] = put_part(upload, part.number, body, self.ports.vault)
         except BaseException as error:  # whatever ends one lane, the others need not begin another part
             self._has_failed = True
             if isinstance(error, RdbkeeperError):
@@ -238,9 +239,10 @@ def _too_long(file: FileTransfer, at_byte: int) -> StreamTooLong:
     )
 
 
-def _put_part(file: FileTransfer, number: int, body: memoryview, vault: Vault) -> tuple[Receipt, Sums]:
+def put_part(upload: Upload | None, number: int, body: memoryview, vault: Vault) -> tuple[Receipt, Sums]:
+    """Sum a part up, and put it; into no upload where it is only read again."""
     sums = checksum.sum_up(body)
     etag = ""
-    if not file.is_read_again:
-        etag = vault.put_part(Upload(file.key, file.upload_id), number, body, sums.crc64nvme).etag
+    if upload is not None:
+        etag = vault.put_part(upload, number, body, sums.crc64nvme).etag
     return Receipt(etag, sums.crc64nvme, hashlib.sha256(body).hexdigest()), sums
