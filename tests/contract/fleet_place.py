@@ -21,10 +21,9 @@ from rdbkeeper.domain.fleet.settings import ALIAS, FleetSettings
 from rdbkeeper.domain.fleet.wanted import wanted_alarm, wanted_function, wanted_schedules
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.ports import FleetServices
-from tests.contract.lambda_lab import ECHO, Lab, zipped
+from tests.contract.lambda_lab import ECHO, Lab, settling, zipped
 from tests.fakes.fleet import MemoryFleet
 from tests.fakes.fleet_parts import LATER
-from tests.local_cloud import lambda_functions, lambda_records
 from tests.local_cloud.server import LocalCloud
 
 # A run of these functions is going until it is stopped.
@@ -193,10 +192,8 @@ def aws_place(cloud: LocalCloud) -> Iterator[AwsPlace]:
             "LogGroup": "/aws/lambda/rdbkeeper-run-rule",
         },
     )
-    with pytest.MonkeyPatch.context() as patch:
-        # Short, and long enough to show who does not wait.
-        for module in (lambda_functions, lambda_records):
-            patch.setattr(module, "SETTLING_S", 0.1)
+    # Short, and long enough to show who does not wait.
+    with settling(0.1), pytest.MonkeyPatch.context() as patch:
         patch.setitem(functions._EVERY_SECOND, "Delay", 0.03)
         patch.setitem(functions._EVERY_SECOND, "MaxAttempts", 1000)
         yield AwsPlace(lab, settings, AwsFleet(cloud.client, settings))

@@ -9,13 +9,15 @@ import json
 import textwrap
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local_cloud import lambda_functions, lambda_records
 from tests.local_cloud.server import LocalCloud
 
 SDK_PACKAGES = (
@@ -171,6 +173,19 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(cloud: LocalCloud) -> Lab:
     return Lab(cloud)
+
+
+@contextmanager
+def settling(seconds: float) -> Iterator[None]:
+    """Let what is made or changed stay in progress for another time than usual."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lambda_functions, lambda_records):
+            patch.setattr(module, "SETTLING_S", seconds)
+        yield
+
+
+# Long enough for a few calls on a busy machine.
+SLOWLY_S = 3.0
 
 
 def code_of(action: Callable[[], Any]) -> str:

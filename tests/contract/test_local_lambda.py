@@ -10,7 +10,7 @@ import pytest
 import urllib3
 from botocore.exceptions import ClientError
 
-from tests.contract.lambda_lab import ECHO, Lab, code_of, lab, trust, zipped
+from tests.contract.lambda_lab import ECHO, SLOWLY_S, Lab, code_of, lab, settling, trust, zipped
 from tests.local_cloud.front import AddressInUseError, HttpServer
 from tests.local_cloud.server import LocalCloud
 
@@ -41,13 +41,14 @@ def test_an_operation_that_moto_lacks_is_named(lab: Lab) -> None:
 
 
 def test_a_new_function_is_pending_and_can_neither_run_nor_change_until_it_is_active(lab: Lab) -> None:
-    made = lab.client.create_function(**lab.settings())
-    name = made["FunctionName"]
-    assert (made["State"], made["StateReasonCode"]) == ("Pending", "Creating")
-    assert code_of(lambda: lab.client.invoke(FunctionName=name)) == "ResourceConflictException"
-    assert code_of(lambda: lab.client.publish_version(FunctionName=name)) == "ResourceConflictException"
-    change = {"FunctionName": name, "Timeout": 20}
-    assert code_of(lambda: lab.client.update_function_configuration(**change)) == "ResourceConflictException"
+    with settling(SLOWLY_S):
+        made = lab.client.create_function(**lab.settings())
+        name = made["FunctionName"]
+        assert (made["State"], made["StateReasonCode"]) == ("Pending", "Creating")
+        assert code_of(lambda: lab.client.invoke(FunctionName=name)) == "ResourceConflictException"
+        assert code_of(lambda: lab.client.publish_version(FunctionName=name)) == "ResourceConflictException"
+        change = {"FunctionName": name, "Timeout": 20}
+        assert code_of(lambda: lab.client.update_function_configuration(**change)) == "ResourceConflictException"
     lab.client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
     assert lab.call(name, 1)["event"] == 1
     assert code_of(lambda: lab.client.create_function(**lab.settings(FunctionName=name))) == "ResourceConflictException"
@@ -118,14 +119,15 @@ def test_a_function_cannot_become_durable_later(lab: Lab) -> None:
 
 def test_an_update_is_in_progress_for_a_moment_and_refuses_the_next(lab: Lab) -> None:
     name = lab.make(Environment={"Variables": {"COLOUR": "red"}})
-    changed = lab.client.update_function_configuration(
-        FunctionName=name, Environment={"Variables": {"COLOUR": "blue"}}, EphemeralStorage={"Size": 1024}
-    )
-    assert changed["LastUpdateStatus"] == "InProgress"
-    assert code_of(lambda: lab.client.publish_version(FunctionName=name)) == "ResourceConflictException"
-    code = {"FunctionName": name, "ZipFile": zipped(app=ECHO)}
-    assert code_of(lambda: lab.client.update_function_code(**code)) == "ResourceConflictException"
-    assert lab.call(name, 1)["event"] == 1
+    with settling(SLOWLY_S):
+        changed = lab.client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {"COLOUR": "blue"}}, EphemeralStorage={"Size": 1024}
+        )
+        assert changed["LastUpdateStatus"] == "InProgress"
+        assert code_of(lambda: lab.client.publish_version(FunctionName=name)) == "ResourceConflictException"
+        code = {"FunctionName": name, "ZipFile": zipped(app=ECHO)}
+        assert code_of(lambda: lab.client.update_function_code(**code)) == "ResourceConflictException"
+        assert lab.call(name, 1)["event"] == 1
     lab.settle(name)
     config = lab.client.get_function_configuration(FunctionName=name)
     assert config["Environment"]["Variables"] == {"COLOUR": "blue"}

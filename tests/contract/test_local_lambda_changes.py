@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.lambda_lab import ECHO, Lab, code_of, lab, trust, zipped
+from tests.contract.lambda_lab import ECHO, SLOWLY_S, Lab, code_of, lab, settling, trust, zipped
 
 __all__ = ["lab"]
 
@@ -39,16 +39,18 @@ def test_new_code_has_a_new_hash_and_the_architecture_that_was_said(lab: Lab) ->
 
 def test_until_an_update_has_ended_the_old_function_runs(lab: Lab) -> None:
     name = lab.make(COLOUR, Environment={"Variables": {"COLOUR": "red"}})
-    lab.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "blue"}})
-    assert lab.call(name) == "red"
+    with settling(SLOWLY_S):
+        lab.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "blue"}})
+        assert lab.call(name) == "red"
     lab.client.get_waiter("function_updated_v2").wait(FunctionName=name)
     assert lab.call(name) == "blue"
 
 
 def test_a_function_that_is_being_made_takes_no_code(lab: Lab) -> None:
-    name = lab.client.create_function(**lab.settings())["FunctionName"]
-    code = {"FunctionName": name, "ZipFile": RETURNS_TWO}
-    assert code_of(lambda: lab.client.update_function_code(**code)) == "ResourceConflictException"
+    with settling(SLOWLY_S):
+        name = lab.client.create_function(**lab.settings())["FunctionName"]
+        code = {"FunctionName": name, "ZipFile": RETURNS_TWO}
+        assert code_of(lambda: lab.client.update_function_code(**code)) == "ResourceConflictException"
 
 
 def test_a_dry_run_changes_nothing(lab: Lab) -> None:

@@ -165,16 +165,23 @@ class World:
         return payload
 
     def wait_for_run(self, rule: str, run: str, timeout_s: float = 60.0) -> Mapping[str, Any]:
-        """The run as the rule's history tells it, once it has ended."""
+        """The run as the rule's history tells it, once it and its execution have ended."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             runs = self.send("rule_history", name=rule)["runs"]
             ended = next((found for found in runs if found["run"] == run and found["state"] != "going"), None)
-            if ended is not None:
+            # The history is written by the run's last step, a moment before the execution ends.
+            if ended is not None and not self._is_executing(rule, run):
                 found: Mapping[str, Any] = ended
                 return found
             time.sleep(0.2)
         raise TimeoutError(f"The run {run} of {rule} has not ended after {timeout_s:.0f} s.")
+
+    def _is_executing(self, rule: str, run: str) -> bool:
+        going = self.cloud.client("lambda").list_durable_executions_by_function(
+            FunctionName=f"{STACK}-rule-{rule}", Statuses=["RUNNING"]
+        )["DurableExecutions"]
+        return any(execution["DurableExecutionArn"].endswith(f"/{run}") for execution in going)
 
     def seconds_of_copies(self, rule: str) -> dict[tuple[str, str], float]:
         """How long each copy of a rule took, by the rule and the copy's id, as the rule's history tells it."""
