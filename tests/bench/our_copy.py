@@ -33,7 +33,7 @@ from rdbkeeper.flows.runs.copy import CopySteps
 from rdbkeeper.flows.runs.export import Export
 from rdbkeeper.flows.runs.legs import Legs
 from rdbkeeper.ports import Part, Source, StoredObject, Upload, Vault
-from rdbkeeper.sources.elasticache import ElastiCacheSource
+from rdbkeeper.sources.elasticache.source import ElastiCacheSource
 from rdbkeeper.vaults.s3 import S3Vault
 from tests.bench.servers import STAGING_BUCKET
 from tests.fakes.clock import FakeClock

@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar
 import pytest
 
 from rdbkeeper.domain.backup import StagedFile
-from rdbkeeper.sources.elasticache import ElastiCacheSource
-from rdbkeeper.sources.memorydb import MemoryDbSource
-from rdbkeeper.sources.serverless import Quiet, ServerlessSource
+from rdbkeeper.sources.elasticache.source import ElastiCacheSource
+from rdbkeeper.sources.elasticache_serverless.source import Quiet, ServerlessSource
+from rdbkeeper.sources.memorydb.source import MemoryDbSource
 from tests.contract.managed_place import REQUIRED_ACTIONS
 from tests.local_cloud.server import LocalCloud
 

@@ -10,8 +10,8 @@ from botocore.stub import Stubber
 
 from rdbkeeper.domain.backup import Backup, BackupState, EngineFacts, Instance
 from rdbkeeper.domain.errors import BackupBusy, SourceDenied, SourceError, SourceRefused
-from rdbkeeper.sources.elasticache import ElastiCacheSource
-from rdbkeeper.sources.elasticache_answers import find_what_to_back_up
+from rdbkeeper.sources.elasticache.answers import find_what_to_back_up
+from rdbkeeper.sources.elasticache.source import ElastiCacheSource
 from tests.contract.aws_source_places import ElastiCache, elasticache
 from tests.contract.source_lab import FIRST_NIGHT, only_backup, pair, wait_for_files
 from tests.contract.test_source_on_demand import NAME, TAGS

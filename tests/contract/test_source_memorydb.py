@@ -8,7 +8,7 @@ import pytest
 
 from rdbkeeper.domain.backup import BackupState
 from rdbkeeper.domain.errors import BackupBusy, SourceRefused
-from rdbkeeper.sources.memorydb import MemoryDbSource
+from rdbkeeper.sources.memorydb.source import MemoryDbSource
 from tests.contract.aws_source_places import MemoryDb, memorydb
 from tests.contract.source_lab import FIRST_NIGHT, only_backup, pair, read, wait_for_files
 

@@ -19,8 +19,8 @@ from rdbkeeper.domain.errors import (
     SourceRefused,
     SourceUnavailable,
 )
-from rdbkeeper.sources.serverless import Quiet, ServerlessSource
-from rdbkeeper.sources.serverless_claims import CLAIMS
+from rdbkeeper.sources.elasticache_serverless.claims import CLAIMS
+from rdbkeeper.sources.elasticache_serverless.source import Quiet, ServerlessSource
 from tests.contract.aws_source_places import AT_ONCE, Serverless, serverless, wait_for
 from tests.contract.source_lab import FILES, FIRST_NIGHT, far_from_now, only_backup, pair, read, wait_for_files
 from tests.local_cloud.elasticache.serverless import IN_A_FOLDER
@@ -224,7 +224,7 @@ def test_what_a_former_attempt_left_goes_before_the_export_is_asked_for(
         serverless.s3.put_object(Bucket=serverless.bucket, Key=key, Body=b"left")
     put_claim(serverless, former)
     for name in ("OTHERS_END_AFTER", "OWN_ENDS_AFTER"):
-        module = "rdbkeeper.sources.serverless_claims"
+        module = "rdbkeeper.sources.elasticache_serverless.claims"
         true = {"OTHERS_END_AFTER": 30 * 60, "OWN_ENDS_AFTER": 10}[name]
         monkeypatch.setattr(f"{module}.{name}", timedelta(minutes=true - minutes))
     serverless.source.request_export(backup, LATER)
@@ -344,7 +344,7 @@ def test_an_export_that_is_discarded_while_it_goes_on_keeps_its_claim(
     wait_for(lambda: "night-0001.rdb" in serverless.staged())
     source.discard_export(backup, OURS)
     assert serverless.staged() == [CLAIM]
-    monkeypatch.setattr("rdbkeeper.sources.serverless_claims.OWN_ENDS_AFTER", timedelta(0))
+    monkeypatch.setattr("rdbkeeper.sources.elasticache_serverless.claims.OWN_ENDS_AFTER", timedelta(0))
     with pytest.raises(BackupBusy, match="going on"):
         source.request_export(backup, LATER)
 
@@ -437,7 +437,7 @@ def test_files_in_the_way_of_an_export_that_follows_another_are_a_failure(
     """They are the last ones of an export whose first ones were removed."""
     backup = listed(serverless)
     put_claim(serverless, OURS)
-    monkeypatch.setattr("rdbkeeper.sources.serverless_claims.OWN_ENDS_AFTER", timedelta(0))
+    monkeypatch.setattr("rdbkeeper.sources.elasticache_serverless.claims.OWN_ENDS_AFTER", timedelta(0))
     serverless.source.request_export(backup, LATER)
     wait_for_files(serverless.source, backup, LATER)
     serverless.client.export_serverless_cache_snapshot(

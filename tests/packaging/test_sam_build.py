@@ -29,7 +29,7 @@ if platform.machine() not in ("aarch64", "arm64"):
 for name in ("run_rule.app", "copy_leg.app", "manage_rules.app", "reconcile_rules.app"):
     assert callable(importlib.import_module(name).handler)
 import botocore, boto3, croniter, redis, rdbkeeper.entry.wiring, rdbkeeper.aws.fleet
-import rdbkeeper.sources.elasticache, rdbkeeper.vaults.s3
+import rdbkeeper.sources.elasticache.source, rdbkeeper.vaults.s3
 """
 
 

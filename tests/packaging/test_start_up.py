@@ -47,7 +47,7 @@ ADAPTERS = {
     "rdbkeeper.aws.fleet",
     "rdbkeeper.aws.journal",
     "rdbkeeper.aws.stack_answer",
-    "rdbkeeper.sources.elasticache",
+    "rdbkeeper.sources.elasticache.source",
     "rdbkeeper.vaults.s3",
 }
 # Rules are managed by people and fleets by the clock; runs begin by the thousand and need none of it.

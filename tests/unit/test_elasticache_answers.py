@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import Instance
-from rdbkeeper.sources.elasticache_answers import Owners, read_group, read_node
+from rdbkeeper.sources.elasticache.answers import Owners, read_group, read_node
 
 
 def make_instance(name: str, *members: str) -> Instance:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.backup import BackupState
-from rdbkeeper.sources.memorydb_answers import owner_of, read_backup, read_cluster
+from rdbkeeper.sources.memorydb.answers import owner_of, read_backup, read_cluster
 
 NIGHT = datetime(2026, 11, 21, 2, 15, tzinfo=UTC)
 

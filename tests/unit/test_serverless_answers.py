@@ -9,15 +9,15 @@ import pytest
 
 from rdbkeeper.domain.backup import BackupState, Shard, StagedFile
 from rdbkeeper.domain.errors import BackupBusy
-from rdbkeeper.sources.serverless_answers import (
+from rdbkeeper.sources.aws.staging import StagedObject
+from rdbkeeper.sources.elasticache_serverless.answers import (
     find_export_failure,
     is_named_after,
     owner_of,
     read_backup,
     read_cache,
 )
-from rdbkeeper.sources.serverless_exports import Quiet, as_files, check_no_gap
-from rdbkeeper.sources.staging import StagedObject
+from rdbkeeper.sources.elasticache_serverless.exports import Quiet, as_files, check_no_gap
 
 NIGHT = datetime(2026, 11, 21, 2, 15, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from rdbkeeper.aws.errors import Family, action_of, translated
 from rdbkeeper.domain.errors import RdbkeeperError, SourceDenied, SourceRefused, SourceUnavailable
-from rdbkeeper.sources.aws_service import service_family
+from rdbkeeper.sources.aws.service import service_family
 
 S3 = Family(SourceDenied, SourceUnavailable, SourceRefused, service="s3")
 MEMORYDB = service_family("memorydb")

@@ -31,21 +31,21 @@ def make_live_source(access: SourceAccess, client: Client, longest_s: float) -> 
 
 
 def _make_elasticache(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
-    from rdbkeeper.sources.elasticache import ElastiCacheSource
+    from rdbkeeper.sources.elasticache.source import ElastiCacheSource
 
     return ElastiCacheSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket)
 
 
 def _make_serverless(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
-    from rdbkeeper.sources.serverless import ServerlessSource
-    from rdbkeeper.sources.serverless_exports import Quiet
+    from rdbkeeper.sources.elasticache_serverless.exports import Quiet
+    from rdbkeeper.sources.elasticache_serverless.source import ServerlessSource
 
     quiet = Quiet(shortest=settings.export_quiet)
     return ServerlessSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket, quiet)
 
 
 def _make_memorydb(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
-    from rdbkeeper.sources.memorydb import MemoryDbSource
+    from rdbkeeper.sources.memorydb.source import MemoryDbSource
 
     return MemoryDbSource(client("memorydb"), lambda: client("s3"), settings.staging_bucket)
 

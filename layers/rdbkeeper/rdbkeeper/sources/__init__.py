@@ -1,1 +1,1 @@
-"""Where backups come from: one module a provider."""
+"""Where backups come from: one folder a provider, and `aws` for what three of them share."""

@@ -3,8 +3,8 @@
 Facts that this rests on, none of which could be tried on AWS here: the ElastiCache API reference
 (DescribeServerlessCacheSnapshots, CreateServerlessCacheSnapshot, ExportServerlessCacheSnapshot, DescribeEvents, as in
 botocore 1.44.5), and "Serverless cache events" in the user guide: that an export failed is told by an event alone, for
-one because objects of its name were in the bucket. An export takes a bucket and no name; see serverless_exports.py for
-when one is done, and serverless_claims.py for whose it is.
+one because objects of its name were in the bucket. An export takes a bucket and no name; see exports.py for when
+one is done, and claims.py for whose it is.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from rdbkeeper.domain.errors import (
     SourceUnavailable,
 )
 from rdbkeeper.ports import ByteStream
-from rdbkeeper.sources.aws_service import KEY_REFUSAL, AwsService, ManualBackups, service_family
+from rdbkeeper.sources.aws.manual_backups import ManualBackups
+from rdbkeeper.sources.aws.service import KEY_REFUSAL, AwsService, service_family
+from rdbkeeper.sources.aws.staging import BUCKET_REFUSALS, Listing, StagedObject, StagingBucket
 from rdbkeeper.sources.backup_answers import count_by_owner
-from rdbkeeper.sources.serverless_answers import (
+from rdbkeeper.sources.elasticache_serverless.answers import (
     ENGINES,
     engine_of,
     find_export_failure,
@@ -41,9 +43,8 @@ from rdbkeeper.sources.serverless_answers import (
     status_of,
     taken_at_of,
 )
-from rdbkeeper.sources.serverless_claims import Claim, Claims, check_free
-from rdbkeeper.sources.serverless_exports import Quiet, UnnamedExports, as_files, check_no_gap
-from rdbkeeper.sources.staging import BUCKET_REFUSALS, Listing, StagedObject, StagingBucket
+from rdbkeeper.sources.elasticache_serverless.claims import Claim, Claims, check_free
+from rdbkeeper.sources.elasticache_serverless.exports import Quiet, UnnamedExports, as_files, check_no_gap
 
 __all__ = ["Quiet", "ServerlessSource"]
 

@@ -15,11 +15,12 @@ from typing import Any
 
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.ports import ByteStream
-from rdbkeeper.sources.aws_service import AwsService, ManualBackups, service_family
+from rdbkeeper.sources.aws.manual_backups import ManualBackups
+from rdbkeeper.sources.aws.named_exports import NamedExports
+from rdbkeeper.sources.aws.service import AwsService, service_family
+from rdbkeeper.sources.aws.staging import StagingBucket
 from rdbkeeper.sources.backup_answers import count_by_owner
-from rdbkeeper.sources.memorydb_answers import is_available, owner_of, read_backup, read_cluster
-from rdbkeeper.sources.named_exports import NamedExports
-from rdbkeeper.sources.staging import StagingBucket
+from rdbkeeper.sources.memorydb.answers import is_available, owner_of, read_backup, read_cluster
 
 # "Constraints" in "Snapshot and restore": of a cluster, within 24 hours.
 BACKUPS_A_DAY = 20

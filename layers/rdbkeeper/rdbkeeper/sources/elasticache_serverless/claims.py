@@ -14,8 +14,8 @@ from typing import Any
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.errors import BackupBusy
 from rdbkeeper.domain.moments import write_moment
-from rdbkeeper.sources.serverless_answers import is_named_after
-from rdbkeeper.sources.staging import Document, StagingBucket
+from rdbkeeper.sources.aws.staging import Document, StagingBucket
+from rdbkeeper.sources.elasticache_serverless.answers import is_named_after
 
 CLAIMS = "rdbkeeper-claims/"
 # A run ends within 24 hours; what it staged is of no use after that, and of no use to anybody else before.

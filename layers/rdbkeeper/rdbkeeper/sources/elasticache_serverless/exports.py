@@ -23,10 +23,10 @@ from itertools import pairwise
 
 from rdbkeeper.domain.backup import Shard, StagedFile
 from rdbkeeper.domain.errors import BackupBusy
-from rdbkeeper.sources.named_exports import OURS
-from rdbkeeper.sources.serverless_answers import is_named_after
-from rdbkeeper.sources.serverless_claims import CLAIMS
-from rdbkeeper.sources.staging import Listing, StagedObject, StagingBucket
+from rdbkeeper.sources.aws.named_exports import OURS
+from rdbkeeper.sources.aws.staging import Listing, StagedObject, StagingBucket
+from rdbkeeper.sources.elasticache_serverless.answers import is_named_after
+from rdbkeeper.sources.elasticache_serverless.claims import CLAIMS
 
 # A cluster has 500 shards at most ("Quotas for ElastiCache"), so larger numbers count no files: they may be slots.
 _MOST_FILES = 500

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 from rdbkeeper.aws.errors import code_of, translated, words_of
 from rdbkeeper.domain.backup import Backup, Shard, StagedFile
 from rdbkeeper.domain.errors import NotExportable
-from rdbkeeper.sources.aws_service import AwsService
-from rdbkeeper.sources.staging import StagedObject, StagingBucket
+from rdbkeeper.sources.aws.service import AwsService
+from rdbkeeper.sources.aws.staging import StagedObject, StagingBucket
 
 # Nothing but our own names: what it is of, 8 digits of the rule, 8 of the chain, 12 of the copy, and the shard's.
 OURS = re.compile(r"rdbkeeper-.+-(?P<rule>[0-9a-f]{8})(?P<chain>[0-9a-f]{8})[0-9a-f]{12}-[0-9]{4}\.rdb")

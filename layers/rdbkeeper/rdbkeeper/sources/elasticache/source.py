@@ -16,8 +16,11 @@ from typing import Any
 from rdbkeeper.domain.backup import Backup, Instance, StagedFile
 from rdbkeeper.domain.errors import SourceRefused
 from rdbkeeper.ports import ByteStream
-from rdbkeeper.sources.aws_service import AwsService, ManualBackups, service_family
-from rdbkeeper.sources.elasticache_answers import (
+from rdbkeeper.sources.aws.manual_backups import ManualBackups
+from rdbkeeper.sources.aws.named_exports import NamedExports
+from rdbkeeper.sources.aws.service import AwsService, service_family
+from rdbkeeper.sources.aws.staging import StagingBucket
+from rdbkeeper.sources.elasticache.answers import (
     ENGINES,
     Owners,
     find_what_to_back_up,
@@ -26,8 +29,6 @@ from rdbkeeper.sources.elasticache_answers import (
     read_group,
     read_node,
 )
-from rdbkeeper.sources.named_exports import NamedExports
-from rdbkeeper.sources.staging import StagingBucket
 
 # "Constraints when taking backups": of a node, within 24 hours.
 BACKUPS_A_DAY = 20

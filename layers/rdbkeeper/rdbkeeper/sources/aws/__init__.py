@@ -1,0 +1,1 @@
+"""What the sources in AWS share: calls, manual backups, exports under names of ours, the staging bucket."""

@@ -1,0 +1,1 @@
+"""Node-based ElastiCache: backups are exported under names of ours."""

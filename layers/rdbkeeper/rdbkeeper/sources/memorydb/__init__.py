@@ -1,0 +1,1 @@
+"""MemoryDB: backups are exported under names of ours."""
