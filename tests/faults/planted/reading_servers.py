@@ -22,7 +22,7 @@ READING_SERVERS = (
     PlantedBug(
         "what ended a stream is tried again",
         Promise.ENDS,
-        Change(_LIVE, "raise _final(error) from error", "raise error"),
+        Change(_LIVE, 'return {"failed": error.as_record()}', "raise"),
         also=Change(
             _LIVE,
             "if self.context.runs.count_attempt(rule.name, ticket.attempt, number) > 1:",

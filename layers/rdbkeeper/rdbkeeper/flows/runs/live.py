@@ -16,12 +16,8 @@ from functools import partial
 
 from rdbkeeper.domain.backup import Backup, StagedFile
 from rdbkeeper.domain.copy import data_key
-from rdbkeeper.domain.errors import (
-    CopyTooSlow,
-    RdbkeeperError,
-    ServerLost,
-    ServerTooLarge,
-)
+from rdbkeeper.domain.error_records import from_record
+from rdbkeeper.domain.errors import CopyTooSlow, LegNeverEnds, RdbkeeperError, ServerTooLarge
 from rdbkeeper.domain.live import LiveFile, LiveFindings, LivePlan, join_findings
 from rdbkeeper.domain.live_estimate import check_fits, part_bytes_for
 from rdbkeeper.domain.outcome import human_duration, human_size
@@ -64,7 +60,7 @@ class LiveSteps:
     ) -> Record:
         """Stream one shard into an upload of its own, which stays open until the copy is published.
 
-        Raises what cannot be helped by another attempt, as there is none.
+        A failure is remembered like a success, as `failed`: raised, it would have the step tried again.
         """
         self.context.renew_lease()
         self.context.check_still_wanted(rule)
@@ -85,7 +81,7 @@ class LiveSteps:
         except RdbkeeperError as error:
             # Those of the shards before this one as well: without all of them there is no copy.
             self.context.give_up_uploads(rule, self.context.runs.remembered_uploads(rule.name))
-            raise _final(error) from error
+            return {"failed": error.as_record()}
         seconds = clock.monotonic() - started
         size_bytes = stretch.sums.size_bytes
         self.context.log(ticket).info(
@@ -105,12 +101,11 @@ class LiveSteps:
         }
 
     def _count_attempt(self, rule: Rule, ticket: Ticket, number: int, file: LiveFile) -> None:
-        """Raise ServerLost when this stream has been begun before, by an invocation that was killed."""
+        """Raise LegNeverEnds when this stream has been begun before, by an invocation that was killed."""
         if self.context.runs.count_attempt(rule.name, ticket.attempt, number) > 1:
-            raise ServerLost(
+            raise LegNeverEnds(
                 f"Reading {file.shard.name} of {rule.instance} was cut off: the invocation that read it was killed.",
-                hint="Nothing was published; the next run begins anew. If it repeats, raise the stack's parameter "
-                "RunMemoryMegabytes.",
+                hint="If it repeats, raise the stack's parameter RunMemoryMegabytes.",
             )
 
 
@@ -193,6 +188,8 @@ def copy_live(
             f"stream {file.shard.name} of {copy_id}",
             partial(steps.stream, rule, ticket, number, file, engine.seconds_left),
         )
+        if "failed" in read:
+            raise from_record(read["failed"])
         stretch = Stretch.from_record(read["stretch"])
         staged = StagedFile(file.shard, "", stretch.sums.size_bytes, "")
         key = data_key(rule.place.path, copy_id, file.shard.name)
@@ -210,16 +207,6 @@ def _describe(plan: LivePlan) -> str:
     size_bytes, keys = sum(file.size_bytes for file in plan.files), sum(file.keys for file in plan.files)
     ways = " and ".join(sorted({file.way.value for file in plan.files}))
     return f"{len(plan.files)} shards, {keys:,} keys, {human_size(size_bytes)} in memory, read by {ways}: {plan.reason}"
-
-
-def _final(error: RdbkeeperError) -> RdbkeeperError:
-    """The error as one that nobody tries to help by doing the step again."""
-    if not error.retryable:
-        return error
-    return ServerLost(
-        f"The one attempt at reading the server ended: {error.message}",
-        hint=f"Nothing was published; the next run begins anew. {error.hint}",
-    )
 
 
 def _too_slow(name: str, at_byte: int) -> CopyTooSlow:
