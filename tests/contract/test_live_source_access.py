@@ -15,7 +15,6 @@ import pytest
 
 from rdbkeeper.domain.backup import Consistency
 from rdbkeeper.domain.errors import (
-    KeyUndumpable,
     RdbkeeperError,
     SourceDenied,
     SourceRefused,
@@ -27,6 +26,8 @@ from rdbkeeper.sources.redis.source import RedisSource
 from tests.contract.live_lab import Login, loaded, read_file, read_whole, real_source, running
 from tests.local_cloud.dataset import digest
 from tests.local_cloud.engines import Engine, _free_port
+from tests.local_cloud.more_servers import find_servers
+from tests.local_cloud.redis_server import ServerBinary
 
 SECRET = "a-password-of-nobody"
 READER = Login("reader", SECRET)
@@ -38,6 +39,9 @@ AT_ONCE, BY_KEYS = (
     if line.startswith("ACL SETUSER rdbkeeper ")
 )
 FOR_CLUSTERS = re.findall(r"`(\+[^`]+)` as well", PAGE)[0].split()
+NEEDED_BEFORE_7, IN_PLACE_OF = (
+    rights.split() for rights in re.findall(r"needs `([^`]+)` in place of\s`([^`]+)`", PAGE)[0]
+)
 RIGHTS = {Way.FULL_SYNC: AT_ONCE, Way.LOGICAL: BY_KEYS}
 COMMANDS = [right for right in BY_KEYS if right.startswith("+")]
 
@@ -78,6 +82,17 @@ def test_a_user_needs_few_rights_to_read_key_by_key(filled: Engine, tmp_path: Pa
     assert consistency is Consistency.LOGICAL
     with loaded(data, tmp_path) as other:
         assert digest(other.port) == digest(filled.port)
+
+
+@pytest.mark.parametrize("server", find_servers(), ids=lambda server: f"{server.product}-{server.version_text}")
+def test_the_rights_for_older_servers_are_enough_there(server: ServerBinary, tmp_path: Path) -> None:
+    if server.version >= (7, 0, 0):
+        pytest.skip("this server knows the newer commands")
+    with running(server) as (engine,):
+        allow(engine, *(right for right in BY_KEYS if right not in IN_PLACE_OF), *NEEDED_BEFORE_7)
+        data, _ = read_as_reader(engine, Way.LOGICAL)
+        with loaded(data, tmp_path, server) as other:
+            assert digest(other.port) == digest(engine.port)
 
 
 def test_a_user_who_may_replicate_reads_at_once(filled: Engine, tmp_path: Path) -> None:
@@ -121,7 +136,7 @@ def test_each_right_that_is_missing_is_named(filled: Engine, missing: str) -> No
 
 def test_keys_that_the_user_may_not_see_are_not_left_out(filled: Engine) -> None:
     allow(filled, "~spread:*", "+@all")
-    with pytest.raises(KeyUndumpable, match="may not be read by the rule's user") as raised:
+    with pytest.raises(SourceDenied, match="may not be read by the rule's user") as raised:
         read_as_reader(filled, Way.LOGICAL)
     assert "`spread:" not in raised.value.message
     assert "~*" in raised.value.hint
@@ -136,7 +151,8 @@ def test_a_login_that_is_wrong_or_missing_is_said_to_be_so(filled: Engine, login
         for ask in asked_first(source):
             with pytest.raises(SourceDenied, match="did not accept the login") as raised:
                 ask()
-            assert "`rdbkeeper/`" in raised.value.hint
+            named = "The secret rdbkeeper/reader does not fit" if any(login) else "Name a secret below `rdbkeeper/`"
+            assert raised.value.hint.startswith(named)
             assert not {"wrong", "nobody", "reader", SECRET} & set(str(raised.value).split())
         assert real_source(filled.port, login=Login("", SECRET)).find_instance("orders") is not None
     finally:
@@ -145,9 +161,11 @@ def test_a_login_that_is_wrong_or_missing_is_said_to_be_so(filled: Engine, login
 
 
 def test_a_password_where_the_server_has_none_is_said_to_be_so(filled: Engine) -> None:
-    allow(filled, "~*", "+@all")
-    with pytest.raises(SourceDenied):
-        real_source(filled.port, login=Login("reader2", SECRET)).find_instance("orders")
+    source = real_source(filled.port, login=Login("", SECRET))
+    for ask in asked_first(source):
+        with pytest.raises(SourceDenied, match="did not accept the login") as raised:
+            ask()
+        assert raised.value.hint.startswith("The server wants no password: leave `secret` out")
 
 
 # ----------------------------------------------------------------------- TLS
@@ -248,7 +266,18 @@ def test_memcached_is_told_by_its_name() -> None:
                 ask()
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"+PONG\r\n", b"$4\r\nnone\r\n"])
+STRANGE = {
+    "a web server": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "a word": b"+PONG\r\n",
+    "a text": b"$4\r\nnone\r\n",
+    "a mail server": b"* OK [CAPABILITY IMAP4rev1] ready\r\n",
+    "no length": b"$abc\r\n",
+    "a list": b"*2\r\n$1\r\na\r\n:5\r\n",
+    "a deep list": b"*1\r\n" * 5_000,
+}
+
+
+@pytest.mark.parametrize("answer", STRANGE.values(), ids=STRANGE)
 def test_what_is_no_redis_is_refused_and_not_taken_for_a_server_that_went_away(answer: bytes) -> None:
     with stranger(answer) as port:
         for ask in asked_first(real_source(port)):
@@ -265,6 +294,26 @@ def test_a_port_where_nothing_listens_says_to_look_at_the_port() -> None:
         with pytest.raises(SourceUnavailable, match="nothing listens at that port") as raised:
             ask()
         assert "the address and the port" in raised.value.hint
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_nothing_is_sent_to_an_address_that_is_never_asked(monkeypatch: pytest.MonkeyPatch, tls: bool) -> None:
+    monkeypatch.setattr(connection, "is_never_reached", lambda address: address == "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.2)
+        with pytest.raises(SourceRefused, match="link-local, metadata"):
+            real_source(listener.getsockname()[1], tls=tls, host="localhost").find_instance("orders")
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+def test_an_address_that_a_name_stands_for_only_when_it_is_connected_to_is_not_asked_either(
+    monkeypatch: pytest.MonkeyPatch, filled: Engine
+) -> None:
+    monkeypatch.setattr(connection, "is_never_reached", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(connection, "resolve", lambda host, port: ["10.0.0.5"])
+    with pytest.raises(SourceRefused, match="link-local, metadata"):
+        real_source(filled.port).find_instance("orders")
 
 
 def test_a_host_without_an_address_says_to_look_at_its_name() -> None:

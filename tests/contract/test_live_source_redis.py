@@ -5,6 +5,7 @@ Each server program of this machine is read both ways and loads its own files.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -15,11 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
-from rdbkeeper.domain.errors import KeyUndumpable, ServerLost, ServerTooLarge, SourceUnavailable
+from rdbkeeper.domain.errors import KeyUndumpable, ServerLost, ServerTooLarge, SourceRefused, SourceUnavailable
 from rdbkeeper.domain.live import LiveFile, LiveFindings
 from rdbkeeper.domain.source import Way
 from rdbkeeper.sources.redis import keys, logical, measuring, patience, wire
+from rdbkeeper.sources.redis.connection import Server
 from rdbkeeper.sources.redis.keys import KeyReader
 from rdbkeeper.sources.redis.source import RedisSource
 from tests.contract.elasticache_place import wait_for
@@ -238,6 +241,34 @@ def test_a_key_that_is_named_twice_is_in_the_file_once(
         assert other.command("DBSIZE") == 2_000
 
 
+def test_a_server_that_does_not_say_which_databases_it_has_is_not_taken_for_an_empty_one(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for number in range(60):
+        engine.command("SET", f"key:{number}", number)
+    info = Server.info
+
+    def leave_out(what: str) -> None:
+        monkeypatch.setattr(
+            Server,
+            "info",
+            lambda server, *section: {
+                name: value for name, value in info(server, *section).items() if not name.startswith(what)
+            },
+        )
+
+    leave_out("db")
+    source = real_source(engine.port, Way.LOGICAL)
+    file = only_file(source)
+    with loaded(read_file(source, file), tmp_path) as other:
+        assert digest(other.port) == digest(engine.port)
+    leave_out("# Keyspace")
+    for ask in (source.measure, lambda: source.open_stream(file)):
+        with pytest.raises(SourceRefused, match="which databases"):
+            ask()
+    assert real_source(engine.port, Way.FULL_SYNC).measure().files
+
+
 def test_databases_that_change_places_while_they_are_read_are_a_loss(engine: Engine) -> None:
     for number in range(60):
         engine.command("SET", f"key:{number}", number)
@@ -295,7 +326,7 @@ def test_a_server_that_sends_drops_is_left_when_its_time_is_over(monkeypatch: py
             began = time.monotonic()
             with pytest.raises(SourceUnavailable, match="in time"):
                 ask()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 30
 
 
 @contextmanager
@@ -341,7 +372,7 @@ def test_a_restart_meanwhile_is_a_loss(engine: Engine) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_server_that_falls_silent_is_lost(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "SILENT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(patience, "SILENT_TIMEOUT_S", 2.0)
     with running(ballast_bytes=MORE_THAN_SOCKETS_HOLD, filled=True) as (engine,):
         source = real_source(engine.port, way)
         stream = source.open_stream(only_file(source))
@@ -357,12 +388,12 @@ def test_a_server_that_falls_silent_is_lost(way: Way, monkeypatch: pytest.Monkey
 def test_newlines_while_the_server_writes_its_file_count_as_life(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "SILENT_TIMEOUT_S", 2.5)
-    engine.command("CONFIG", "SET", "repl-diskless-sync-delay", "4")
+    monkeypatch.setattr(patience, "SILENT_TIMEOUT_S", 3.5)
+    engine.command("CONFIG", "SET", "repl-diskless-sync-delay", "5")
     began = time.monotonic()
     source = real_source(engine.port, Way.FULL_SYNC)
     read_file(source, only_file(source))
-    assert time.monotonic() - began > 2.5
+    assert time.monotonic() - began > 3.5
 
 
 # ------------------------------------------------------------------ clusters
@@ -416,6 +447,58 @@ def test_a_cluster_that_is_being_resharded_is_not_begun(cluster: list[Engine], w
         source.open_stream(file)
 
 
+@pytest.fixture
+def valkeys() -> Iterator[list[Engine]]:
+    """A cluster whose slots can be moved as a whole, as long as it takes."""
+    found = [server for server in SERVERS if server.product == "valkey" and server.version >= (9, 0, 0)]
+    if not found:
+        pytest.skip("no Valkey 9 on this machine")
+    with running(found[0], shards=3, filled=False) as engines:
+        for engine in engines:
+            engine.command("DEBUG", "SLOTMIGRATION", "PREVENT-PAUSE", 1)
+        for number in range(300):
+            tag = next(tag for tag in itertools.count(number * 1_000) if key_slot(b"%d" % tag) < 3_000)
+            engines[0].command("SET", tag, "value")
+        yield engines
+
+
+def begin_to_move(engines: list[Engine]) -> None:
+    """Move slots with keys from the first node to the second, which holds some of them by now."""
+    target = engines[1].command("CLUSTER", "MYID").decode()
+    engines[0].command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 3_000, "NODE", target)
+    came = "total_net_cluster_slot_import_bytes"
+    wait_for(lambda: engines[1].command("INFO", "stats")[came] > 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_slots_that_are_being_moved_as_a_whole_are_noticed_at_both_ends(valkeys: list[Engine], way: Way) -> None:
+    source = real_source(valkeys[0].port, way)
+    files = source.measure().files
+    begun = [source.open_stream(file) for file in files]
+    begin_to_move(valkeys)
+    assert not [line for engine in valkeys for line in engine.command("CLUSTER", "NODES") if "[" in str(line)]
+    for file, stream in zip(files[:2], begun[:2], strict=True):
+        with pytest.raises(ServerLost, match="resharded"):
+            source.open_stream(file)
+        with pytest.raises(ServerLost, match="resharded"):
+            read_whole(stream)
+    read_whole(begun[2])
+    read_file(source, files[2])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_slots_that_came_and_went_while_they_were_read_are_noticed(valkeys: list[Engine], way: Way) -> None:
+    source = real_source(valkeys[0].port, way)
+    file = source.measure().files[1]
+    stream = source.open_stream(file)
+    begin_to_move(valkeys)
+    valkeys[0].command("CLUSTER", "CANCELSLOTMIGRATIONS")
+    wait_for(lambda: valkeys[1].command("INFO", "memory")["mem_cluster_slot_import"] == 0)
+    with pytest.raises(ServerLost, match="resharded"):
+        read_whole(stream)
+    read_file(source, file)
+
+
 def test_a_key_that_moved_to_another_node_is_not_taken_for_one_that_vanished(cluster: list[Engine]) -> None:
     first, second = cluster[:2]
     ids = [engine.command("CLUSTER", "MYID").decode() for engine in (first, second)]
@@ -444,11 +527,13 @@ def test_a_cluster_that_lacks_slots_is_not_planned(cluster: list[Engine]) -> Non
 
 
 def test_a_value_that_is_too_large_is_named_before_it_is_read(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keys, "MOST_VALUE_BYTES", 100_000)
+    monkeypatch.setattr(keys, "MOST_VALUE_BYTES", 10_000)
     engine.command("SET", "small", "value")
     engine.command("RPUSH", "large:list", *["x" * 10_000] * 30)
     source = real_source(engine.port, Way.LOGICAL)
-    with pytest.raises(KeyUndumpable, match=r"`large:list` \(10 bytes\) of list in database 0") as raised:
+    with pytest.raises(
+        KeyUndumpable, match=r"`large\.\.\.` \(10 bytes, SHA-256 \w{8}\.\.\.\) of list in database 0"
+    ) as raised:
         read_whole(source.open_stream(only_file(source)))
     assert "full-sync" in raised.value.hint
 
@@ -460,7 +545,7 @@ def test_a_value_that_nobody_may_weigh_is_not_read_when_it_is_too_large(
     engine.command("SET", "large", b"x" * 50_000 + os.urandom(100_000))
     engine.command("ACL", "SETUSER", "default", "-memory|usage")
     source = real_source(engine.port, Way.LOGICAL)
-    with pytest.raises(KeyUndumpable, match=r"`large` \(5 bytes\) of string"):
+    with pytest.raises(KeyUndumpable, match=r"\(5 bytes, SHA-256 \w{8}\.\.\.\) of string"):
         read_whole(source.open_stream(only_file(source)))
 
 

@@ -81,6 +81,7 @@ STANDING = Standing("run", "", "0-5460", epoch="1")
         replace(STANDING, slots="0-5459"),
         replace(STANDING, is_moving=True),
         replace(STANDING, epoch="2"),
+        replace(STANDING, came_bytes="1"),
         replace(STANDING, run_id="another"),
         replace(STANDING, replicates="10.0.0.1:1"),
     ],
@@ -89,6 +90,33 @@ def test_a_node_that_is_not_what_it_was_is_lost(now: Standing) -> None:
     check_unchanged(STANDING, STANDING, BEGUN)
     with pytest.raises(ServerLost, match="resharded"):
         check_unchanged(STANDING, now, BEGUN)
+
+
+class Node:
+    """Says of itself that it holds these slots."""
+
+    def ask(self, *_: object) -> bytes:
+        return b"id 10.0.0.1:6379@16379 myself,master - 0 0 2 connected 0-5460\n"
+
+
+@pytest.mark.parametrize("end", ["mem_cluster_slot_import", "mem_cluster_slot_export"])
+def test_slots_that_are_moved_as_a_whole_are_known_by_the_memory_that_they_take(end: str) -> None:
+    for bytes_, is_moving in (("0", False), ("1672", True)):
+        facts = NodeFacts({"cluster_enabled": "1", "run_id": "run", end: bytes_})
+        found = Standing.ask(Node(), facts)  # type: ignore[arg-type] # only this is asked of it
+        assert found == Standing("run", "", "0-5460", is_moving, epoch="2")
+
+
+def test_a_server_without_keys_is_told_from_one_that_does_not_say() -> None:
+    assert NodeFacts({"redis_version": "7.2.0", "# Keyspace": ""}).tells_keys
+    assert not NodeFacts({"redis_version": "7.2.0", "# Memory": ""}).tells_keys
+
+
+@pytest.mark.parametrize("strange", [ValueError, TypeError, AttributeError, IndexError, RecursionError])
+def test_an_answer_of_another_form_is_that_of_a_stranger(strange: type[Exception]) -> None:
+    for doing, error in ((DOING, SourceRefused), (BEGUN, ServerLost)):
+        with pytest.raises(error), translated(doing):
+            raise strange
 
 
 def test_a_server_without_slots_that_became_anothers_replica_is_lost() -> None:
@@ -101,7 +129,8 @@ def test_a_server_without_slots_that_became_anothers_replica_is_lost() -> None:
     [
         ("NOAUTH Authentication required.", SourceDenied, "did not accept the login"),
         ("WRONGPASS invalid username-password pair or user is disabled.", SourceDenied, "login"),
-        ("ERR AUTH <password> called without any password configured", SourceDenied, "login"),
+        ("ERR AUTH <password> called without any password configured", SourceDenied, "leave `secret` out"),
+        ("ERR Client sent AUTH, but no password is set", SourceDenied, "leave `secret` out"),
         ("NOPERM User reader has no permissions to run the 'memory|usage' command", SourceDenied, "+memory|usage"),
         ("NOPERM No permissions to access a key", SourceDenied, "~*"),
         ("DENIED Redis is running in protected mode because ...", SourceDenied, "protected mode"),
@@ -140,10 +169,20 @@ def test_no_address_is_asked_where_clouds_keep_credentials(address: str) -> None
     check_reachable("server", "10.0.0.1")
 
 
-def test_a_key_is_shown_shortly_and_without_long_numbers() -> None:
-    assert show_key(b"user:42") == "`user:42` (7 bytes)"
-    assert show_key(b"card:4111111111111111") == "`card:?` (21 bytes)"
-    assert show_key(b"\x00\xff" + b"a" * 100) == "`??" + "a" * 30 + "...` (102 bytes)"
+@pytest.mark.parametrize(
+    "name, shown",
+    [
+        (b"sess:Zk3vQx9TbLw0aYp7RmNc2uHd", "`sess...` (29 bytes, SHA-256 341718d0...)"),
+        (b"orders/42", "`orders...` (9 bytes, SHA-256 "),
+        (b"a-prefix-of-thirty-characters.x", "`a-prefix-of-thir...` (31 bytes, SHA-256 "),
+        (b"Zk3vQx9TbLw0aYp7", "`...` (16 bytes, SHA-256 "),
+        (b"card 4111111111111111:7", "`card ?...` (23 bytes, SHA-256 "),
+        (b"\x00\xff:1", "`??...` (4 bytes, SHA-256 "),
+        (b"", "`...` (0 bytes, SHA-256 "),
+    ],
+)
+def test_of_a_keys_name_no_more_is_shown_than_its_kind(name: bytes, shown: str) -> None:
+    assert show_key(name).startswith(shown)
 
 
 def test_keys_pass_at_the_rate_that_the_rule_says() -> None:

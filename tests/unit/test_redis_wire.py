@@ -79,6 +79,33 @@ def test_an_answer_that_is_too_long_is_not_begun() -> None:
         read.reply()
 
 
+@given(sizes)
+def test_of_values_that_are_too_many_together_the_rest_is_stepped_over(pieces: list[int]) -> None:
+    values = b"$30\r\n%b\r\n$80\r\n%b\r\n$0\r\n\r\n$20\r\n%b\r\n" % (b"a" * 30, b"b" * 80, b"c" * 20)
+    read = Wire(PiecewiseSocket((b"*5\r\n:1\r\n" + values) * 3 + b":7\r\n", pieces))
+    for _ in range(2):
+        number, first, large, empty, last = read.reply(together_bytes=50)  # type: ignore[misc] # a list
+        assert (number, first, empty, last) == (1, b"a" * 30, b"", b"c" * 20)
+        assert isinstance(large, ValueTooLong) and large.length_bytes == 80
+    assert read.reply() == [1, b"a" * 30, b"b" * 80, b"", b"c" * 20]
+    assert read.reply() == 7
+
+
+def test_values_that_are_too_many_together_are_not_begun_where_none_is_stepped_over() -> None:
+    most = wire.MOST_VALUE_BYTES
+    read = Wire(PiecewiseSocket(b"*2\r\n$1\r\na\r\n$%d\r\n" % most, []))
+    with pytest.raises(ValueTooLong):
+        read.reply()
+    read = Wire(PiecewiseSocket(b"*1\r\n$%d\r\n" % (most + 1), []))
+    with pytest.raises(ValueTooLong):
+        read.reply(together_bytes=100)
+
+
+def test_a_connection_that_ends_within_what_is_stepped_over_is_an_error() -> None:
+    with pytest.raises(EOFError):
+        Wire(PiecewiseSocket(b"$9\r\nabc", [])).reply(together_bytes=5)
+
+
 def test_a_connection_that_ends_within_an_answer_is_an_error() -> None:
     for data in (b"$9\r\nabc", b"*2\r\n:1\r\n", b"+O", b"$3\r\nabc\r"):
         with pytest.raises(EOFError):

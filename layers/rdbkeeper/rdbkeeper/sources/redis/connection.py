@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import cache, cached_property, partial
 from typing import Any, Protocol
 
+from rdbkeeper.aws.names import resolve
 from rdbkeeper.domain.addresses import is_never_reached
 from rdbkeeper.domain.errors import SourceRefused
 from rdbkeeper.domain.source import SourceAccess
@@ -48,10 +49,10 @@ class Server:
     Commands raise Refusal for an error reply, and what redis-py and the network raise: call them within `translated`.
     """
 
-    def __init__(self, connection: Any, address: str, *, is_encrypted: bool) -> None:
+    def __init__(self, connection: Any, address: str, access: SourceAccess) -> None:
         self._connection = connection
         self.address = address
-        self._is_encrypted = is_encrypted
+        self._access = access
         self._has_answered = False
 
     def ask(self, *words: bytes | str | int) -> Any:
@@ -64,33 +65,46 @@ class Server:
             redis.exceptions.BusyLoadingError,
         )
         try:
-            self._connection.connect()
+            self._connect()
             self._patient.begin_answer()
             self._connection.send_command(*words)
             answer = self._connection.read_response(disable_decoding=True)
         except replies_with_errors as error:
             self._has_answered = True
-            raise as_refusal(error) from error
+            raise as_refusal(error, self._access.secret) from error
         except redis.exceptions.ConnectionError:
-            if not self._has_answered and not self._is_encrypted and self._speaks_tls():
+            if not self._has_answered and not self._access.tls and self._speaks_tls():
                 raise SpeaksTls from None
             raise
         self._has_answered = True
         return answer
 
     def info(self, *section: str) -> dict[str, str]:
-        """What INFO says, by field; of one section where it is named."""
+        """What INFO says, by field; of one section where it is named. Headings, such as `# Memory`, are fields too."""
         lines = self.ask("INFO", *section).decode("utf-8", "replace").splitlines()
         # Every section has names of its own, so they can lie in one dictionary.
-        return {name: value for name, _, value in (line.partition(":") for line in lines) if value}
+        return {
+            name: value for name, _, value in (line.partition(":") for line in lines) if value or name.startswith("# ")
+        }
 
     @cached_property
     def socket(self) -> socket.socket:
         """The socket itself, once no answer is outstanding; encrypted where the connection is."""
-        self._connection.connect()
+        self._connect()
         found: socket.socket = self._patient.raw
         found.settimeout(patience.SILENT_TIMEOUT_S)
         return found
+
+    def _connect(self) -> None:
+        """Connect, unless that is done. Raises SourceRefused before anything is sent to where nothing is to be asked.
+
+        The address that is reached in the end is looked at again: a name may stand for another one by then.
+        """
+        if self._connection._sock is None:  # noqa: SLF001 - redis-py has no other way to tell
+            host, port = split_address(self.address)
+            for address in resolve(host, port):
+                check_reachable(host, address)
+        self._connection.connect()
 
     @property
     def _patient(self) -> PatientSocket:
@@ -153,11 +167,11 @@ class Connector:
             socket_keepalive=True,
             redis_connect_func=partial(_look_whom_it_reached, clock=self._clock, until=self._until),
         )
-        return Server(connection, address, is_encrypted=self._access.tls)
+        return Server(connection, address, self._access)
 
 
 def _look_whom_it_reached(connection: Any, clock: Clock, until: float) -> None:
-    """Log in, unless the address that was connected to, whatever its name said before, is one that must not be."""
+    """Log in, unless the address that was connected to, whatever its name stood for before, is one that must not be."""
     reached = connection._sock.getpeername()[0]  # noqa: SLF001 - called by redis-py in place of its own log-in
     check_reachable(connection.host, str(reached))
     connection._sock = PatientSocket(connection._sock, clock, until)  # noqa: SLF001 - as above

@@ -10,6 +10,7 @@ keys were used.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rdbkeeper.domain.backup import Consistency
@@ -94,12 +95,14 @@ class LogicalReading:
         began_s = self.clock.monotonic()
         doing = self._doing
         with translated(doing):
+            leave_untouched(self.server)
             self._swaps = None if self.facts.is_cluster else ask_swaps(self.server)
             functions = self._functions()
             if functions is not None:
                 yield from self._open(assembly.check_dump(functions))
                 yield self._sums.add(assembly.functions(functions))
-            for number in self.facts.keys:
+            # A proxy may leave out of INFO which databases there are; the first is always there.
+            for number in sorted({0, *self.facts.keys}):
                 yield from self._database(number)
             if self._version is None:
                 yield from self._open(_version_of(self.facts))
@@ -195,6 +198,12 @@ class LogicalReading:
             small.clear()
         if small:
             yield self._sums.add(b"".join(small))
+
+
+def leave_untouched(server: Server) -> None:
+    """Let reading a key not count as using it, where the server knows how to (Redis 7.2, Valkey) and the user may."""
+    with suppress(Refusal):
+        server.ask("CLIENT", "NO-TOUCH", "ON")
 
 
 def too_many_keys(address: str) -> ServerTooLarge:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rdbkeeper.domain.backup import EngineFacts, Shard
-from rdbkeeper.domain.errors import SyncRefused
+from rdbkeeper.domain.errors import SourceRefused, SyncRefused
 from rdbkeeper.domain.live import LiveFile, LivePlan
 from rdbkeeper.domain.source import SourceAccess, Way
 from rdbkeeper.sources.redis.connection import Connector, Server, split_address
@@ -37,12 +37,18 @@ def measure(connector: Connector, access: SourceAccess) -> LivePlan:
         LiveFile(node.shard, node.address, way, node.facts.size_bytes, sum(node.facts.keys.values())) for node in nodes
     )
     for node in nodes if way is Way.LOGICAL else ():
-        check_rememberable(node.facts, node.address)
+        check_countable(node.facts, node.address)
     return LivePlan(_engine_of(nodes, access.port), files, reason)
 
 
-def check_rememberable(facts: NodeFacts, address: str) -> None:
-    """Raise ServerTooLarge when a server holds more keys in one database than reading by keys can remember."""
+def check_countable(facts: NodeFacts, address: str) -> None:
+    """Raise what keeps a server from being read by keys: it does not say how many it holds, or too many to remember."""
+    if not facts.tells_keys:
+        raise SourceRefused(
+            f"The server {address} does not say which databases it has: its INFO has no section Keyspace.",
+            hint="So a copy might lack keys. It may be another product that speaks as Redis does, or a proxy: name the "
+            "servers behind it.",
+        )
     if max(facts.keys.values(), default=0) > MOST_KEYS:
         raise too_many_keys(address)
 

@@ -27,10 +27,12 @@ _CODE = re.compile(r"[A-Z][A-Z0-9]+")
 _COMMAND = re.compile(r"to run the '([a-z|-]{1,40})' command")
 _LATER = {"LOADING", "MASTERDOWN", "NOMASTERLINK", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"}
 _MOVED = {"MOVED", "ASK", "CROSSSLOT"}
-_LOGIN_HINT = (
+_NO_LOGIN_HINT = (
     'Name a secret below `rdbkeeper/` in the rule\'s source whose value is {"username": "...", "password": "..."}; '
     "without users of its own the server needs the password only."
 )
+# Since 6.0, and before.
+_NO_PASSWORD = ("without any password configured", "no password is set")
 _STRANGER_HINT = "Only Redis and Valkey can be read. Look at the address and the port in the rule's source."
 _WAY_HINT = "Look at the server, and at the way to it: this stack's VPC settings, security groups, the rule's address."
 _PORT_HINT = "Look at the address and the port in the rule's source, and whether the server runs."
@@ -46,12 +48,16 @@ UNKNOWN = "something that is neither Redis nor Valkey"
 
 
 class Refusal(Exception):
-    """A server's error reply: its first word, and the rest. Never leaves this package."""
+    """A server's error reply: its first word, and the rest. Never leaves this package.
+
+    `secret` is the name of the secret whose login the server was shown, "" where there was none.
+    """
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(code)
         self.code = code
         self.text = text
+        self.secret = ""
 
     @classmethod
     def of(cls, line: str) -> Refusal:
@@ -115,8 +121,13 @@ class Doing:
 
 def typed(refusal: Refusal, doing: Doing) -> SourceError:
     """The error for a refusal that nobody expects."""
+    if any(words in refusal.text for words in _NO_PASSWORD):
+        hint = "The server wants no password: leave `secret` out of the rule's source."
+        return SourceDenied(f"{doing}: the server did not accept the login.", hint=hint)
     if refusal.code in ("NOAUTH", "WRONGPASS") or "invalid password" in refusal.text or "AUTH" in refusal.text:
-        return SourceDenied(f"{doing}: the server did not accept the login.", hint=_LOGIN_HINT)
+        used = f"The secret {refusal.secret} does not fit, or no longer: look at its username and password."
+        hint = used if refusal.secret else _NO_LOGIN_HINT
+        return SourceDenied(f"{doing}: the server did not accept the login.", hint=hint)
     if refusal.is_denied:
         return _denied(refusal, doing)
     if refusal.code == "DENIED":
@@ -184,12 +195,17 @@ def translated(doing: Doing) -> Iterator[None]:
         raise typed(as_refusal(error), doing) from error
     except (redis.exceptions.RedisError, OSError, EOFError) as error:
         raise _broken(error, doing) from error
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        # An answer of another form than the question's: a text that is no number, a list where INFO's text belongs.
+        raise _stranger(UNKNOWN, doing) from error
 
 
-def as_refusal(error: Exception) -> Refusal:
+def as_refusal(error: Exception, secret: str = "") -> Refusal:
     """The error reply that redis-py raised as an exception of its own."""
     code = getattr(error, "status_code", None)
-    return Refusal(code, str(error)) if code else Refusal.of(str(error))
+    refusal = Refusal(code, str(error)) if code else Refusal.of(str(error))
+    refusal.secret = secret
+    return refusal
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -221,7 +237,7 @@ def _broken(error: BaseException, doing: Doing) -> SourceError:
     cause = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return SourceRefused(
-            f"{doing}: the server's certificate does not hold: {cause.verify_message}.",
+            f"{doing}: the server's certificate does not hold: {cause.verify_message.rstrip('.')}.",
             hint="Write the name that the certificate is for into the rule's address; certificates of an authority of "
             "one's own are not known here.",
         )

@@ -16,7 +16,7 @@ from rdbkeeper.sources.redis import full_sync
 from rdbkeeper.sources.redis.connection import Connector, Login, Server
 from rdbkeeper.sources.redis.keys import KeyReader
 from rdbkeeper.sources.redis.logical import LogicalReading, LogicalStream
-from rdbkeeper.sources.redis.measuring import check_rememberable, find_addresses, measure
+from rdbkeeper.sources.redis.measuring import check_countable, find_addresses, measure
 from rdbkeeper.sources.redis.nodes import NodeFacts, Standing, check_kind, check_ready, check_unchanged
 from rdbkeeper.sources.redis.pacing import KeyPace
 from rdbkeeper.sources.redis.refusals import Doing, Refusal, resharded, translated
@@ -130,7 +130,7 @@ class RedisSource:
     def _read_by_keys(self, file: LiveFile, why: str = "") -> LiveStream:
         server, facts, standing = self._begin(file)
         try:
-            check_rememberable(facts, file.address)
+            check_countable(facts, file.address)
         except BaseException:
             server.close()
             raise

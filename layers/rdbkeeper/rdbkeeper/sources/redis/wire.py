@@ -17,7 +17,7 @@ MOST_VALUE_BYTES = 256 * 1024 * 1024
 _READ_BYTES = 1 << 18
 _END = b"\r\n"
 
-Reply = bytes | bytearray | int | list["Reply"] | Refusal | None
+Reply = bytes | bytearray | int | list["Reply"] | Refusal | ValueTooLong | None
 
 
 class Socket(Protocol):
@@ -44,6 +44,8 @@ class Wire:
         self._socket = socket
         self._data = b""
         self._at = 0
+        self._room_bytes = MOST_VALUE_BYTES
+        self._steps_over = False
 
     def send(self, commands: Iterable[bytes]) -> None:
         self._socket.sendall(b"".join(commands))
@@ -59,8 +61,17 @@ class Wire:
         self._at += len(expected)
         return True
 
-    def reply(self) -> Reply:
-        """The next answer; an error among them is returned, not raised. Raises ValueTooLong."""
+    def reply(self, together_bytes: int | None = None) -> Reply:
+        """The next answer; an error among them is returned, not raised.
+
+        Of the values in it no more than `together_bytes` are held: in the place of each that goes beyond stands a
+        ValueTooLong. Where that is left out, MOST_VALUE_BYTES are, and what goes beyond raises ValueTooLong.
+        """
+        self._room_bytes = MOST_VALUE_BYTES if together_bytes is None else together_bytes
+        self._steps_over = together_bytes is not None
+        return self._reply()
+
+    def _reply(self) -> Reply:
         line = self._line()
         kind, rest = line[:1], line[1:]
         if kind == b"$":
@@ -72,7 +83,7 @@ class Wire:
         if kind == b"-":
             return Refusal.of(rest.decode("utf-8", "replace"))
         if kind == b"*":
-            return [self.reply() for _ in range(int(rest))] if rest != b"-1" else None
+            return [self._reply() for _ in range(int(rest))] if rest != b"-1" else None
         raise EOFError("an answer that is none")
 
     def _line(self) -> bytes:
@@ -82,11 +93,16 @@ class Wire:
         self._at = end + 2
         return line
 
-    def _bulk(self, length: int) -> bytes | bytearray | None:
+    def _bulk(self, length: int) -> bytes | bytearray | ValueTooLong | None:
         if length < 0:
             return None
-        if length > MOST_VALUE_BYTES:
-            raise ValueTooLong(length)
+        if length > self._room_bytes:
+            too_long = ValueTooLong(length)
+            if not self._steps_over or length > MOST_VALUE_BYTES:
+                raise too_long
+            self._step_over(length + 2)
+            return too_long
+        self._room_bytes -= length
         at, end = self._at, self._at + length
         if end + 2 <= len(self._data):
             self._at = end + 2
@@ -103,6 +119,13 @@ class Wire:
         view.release()
         del value[length:]
         return value
+
+    def _step_over(self, length: int) -> None:
+        while len(self._data) - self._at < length:
+            length -= len(self._data) - self._at
+            self._at = len(self._data)
+            self._fetch()
+        self._at += length
 
     def _fetch(self) -> None:
         data = self._socket.recv(_READ_BYTES)
