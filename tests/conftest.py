@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples everywhere, and as much time for each as it takes: a slow machine fails nothing.
+settings.register_profile("any-machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 # The tests whose functions make every call that the stack is meant to make.
 RUNNING_THE_STACK = Path(__file__).parent / "end_to_end"

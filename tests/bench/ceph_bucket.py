@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from rdbkeeper.rdb.checksum import crc64_redis
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
 PIECE_BYTES = 1 << 20
 
 

@@ -100,7 +100,7 @@ class BenchAdapters:
         vault_over = S3Vault if keeps_sums else SumKeepingVault
         self._vault = vault_over(lambda: vault_client, bucket)
 
-    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS, longest_call_s: float | None = None) -> Source:
         return self._source
 
     def vault(self, name: str) -> Vault:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,12 +20,13 @@ from typing import Any
 
 from tests.bench.sink import COUNTS_PATH
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
 STAGING_BUCKET = "staging"
 # As ElastiCache names what it exports; see the source's adapter.
 EXPORT_NAME = "rdbkeeper-orders-bench"
 OBJECT_NAME = f"{EXPORT_NAME}-0001.rdb"
+_given_ports: set[int] = set()
 
 _NGINX = """
 daemon off;
@@ -64,10 +66,20 @@ def end_on_signal() -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on at this moment, and that this process was not given before.
+
+    It is below the range that the kernel gives to outgoing connections, of which there may be many until it is used.
+    """
+    for port in random.sample(range(8_000, 12_000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given_ports:
+            _given_ports.add(port)
+            return port
+    raise RuntimeError("No free port between 8000 and 12000 on 127.0.0.1 for a server; free some.")
 
 
 def await_port(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -118,7 +118,7 @@ def make_bucket(s3: Any, bucket: str, actions: list[str] | None = None) -> None:
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
 
 
-def wait_for(reached: Callable[[], bool], timeout_s: float = 5.0) -> None:
+def wait_for(reached: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not reached():
         assert time.monotonic() < deadline, "waited in vain"

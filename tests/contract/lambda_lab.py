@@ -124,7 +124,7 @@ class Lab:
             "Role": self.role,
             "Handler": "app.handler",
             "Code": {"ZipFile": zipped(app=source)},
-            "Timeout": 10,
+            "Timeout": 60,
         }
         return settings | others
 
@@ -162,7 +162,7 @@ class Lab:
         assert answer["StatusCode"] == 202
         return str(answer["DurableExecutionArn"])
 
-    def end(self, arn: str, timeout_s: float = 15) -> dict[str, Any]:
+    def end(self, arn: str, timeout_s: float = 60) -> dict[str, Any]:
         return self.cloud.wait_for_execution(arn, timeout_s)
 
     def log_lines(self, group: str) -> list[str]:
@@ -195,7 +195,7 @@ def code_of(action: Callable[[], Any]) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
-def wait_until(holds: Callable[[], object], timeout_s: float = 10) -> None:
+def wait_until(holds: Callable[[], object], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, "it never came true"

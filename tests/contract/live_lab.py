@@ -46,7 +46,8 @@ def real_source(
     longest_s: float = 600,
 ) -> RedisSource:
     """The source over a real server on this machine."""
-    access = SourceAccess(address=f"{host}:{port}", tls=tls, way=way, keys_per_second=keys_per_second)
+    secret = "rdbkeeper/reader" if login and any(login) else ""
+    access = SourceAccess("", secret, f"{host}:{port}", tls, way, keys_per_second)
     return RedisSource(access, lambda: login or Login(), clock or SystemClock(), longest_s)
 
 

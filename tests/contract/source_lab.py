@@ -38,6 +38,18 @@ class Provider(Protocol):
     def tells_shards(self) -> bool:
         """Whether the list of backups says which shards each has, before its files do."""
 
+    @property
+    def usual_status(self) -> str:
+        """The provider's word for an instance that works."""
+
+    @property
+    def stages(self) -> bool:
+        """Whether a backup's files can be read only once they were exported."""
+
+    @property
+    def names_backups(self) -> bool:
+        """Whether a backup that was asked for under a name has it as its id."""
+
     def now(self) -> datetime: ...
 
     def take_backup(self, name: str, taken_at: datetime) -> None:
@@ -66,6 +78,7 @@ Place = Callable[[pytest.FixtureRequest], AbstractContextManager[Provider]]
 @dataclass
 class Memory:
     tells_shards = True
+    usual_status, stages, names_backups = "available", True, True
     source: MemorySource
 
     def now(self) -> datetime:
@@ -136,7 +149,7 @@ def only_backup(source: Source) -> Backup:
 
 
 def wait_for_files(source: Source, backup: Backup, attempt: str) -> tuple[StagedFile, ...]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if (files := source.find_staged_files(backup, attempt)) is not None:
             return files

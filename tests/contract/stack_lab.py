@@ -61,6 +61,7 @@ FUNCTION = """
         FunctionName: !Sub ${AWS::StackName}-answering
         Handler: app.handler
         Runtime: python3.13
+        Timeout: 60
         CodeUri: code
         Role: !GetAtt Role.Arn
         Environment: {Variables: {JOURNAL: !Ref Journal, COLOUR: !Ref Colour}}

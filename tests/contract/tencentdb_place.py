@@ -55,10 +55,10 @@ def refused(call: Callable[[], Any]) -> str:
 
 def read(link: str, span: str = "", **headers: str) -> requests.Response:
     wanted = headers | ({"Range": f"bytes={span}"} if span else {})
-    return requests.get(link, headers=wanted, timeout=10, allow_redirects=False)
+    return requests.get(link, headers=wanted, timeout=60, allow_redirects=False)
 
 
-def wait_for(reached: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_for(reached: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not reached():
         assert time.monotonic() < deadline, "waited in vain"

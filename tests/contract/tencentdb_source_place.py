@@ -22,6 +22,7 @@ class Tencent:
     """A cluster of two shards."""
 
     tells_shards = False
+    usual_status, stages, names_backups = "running", False, False
     source: TencentDbSource
     service: TencentDB
 

@@ -73,10 +73,10 @@ def test_the_schedule_invokes_the_alias_in_the_rules_time_zone(aws_place: AwsPla
 
 def test_a_rate_begins_at_its_next_time(aws_place: AwsPlace) -> None:
     rule = make_rule(cycle=Cycle(kind="custom", cron="rate(12 hours)", time_zone="UTC"))
+    before = datetime.now(UTC)
     make_all(aws_place, rule)
-    now = datetime.now(UTC)
     starts_at = get_schedule(aws_place, rule.name)["StartDate"]
-    assert now < starts_at <= now + timedelta(hours=12)
+    assert before < starts_at <= datetime.now(UTC) + timedelta(hours=12)
     assert (starts_at.astimezone(UTC).hour % 12, starts_at.minute, starts_at.second) == (0, 0, 0)
 
 

@@ -20,7 +20,8 @@ from tests.fakes.hooks import MemoryHooks
 
 __all__ = ["aws", "lab"]
 
-PAYLOAD = {"rule": "orders-nightly", "instance": "orders", "run": "run-1", "phase": "freeze"}
+PAYLOAD = {"rule": "orders-nightly", "provider": "elasticache", "instance": "orders", "run": "run-1", "phase": "freeze"}
+ASKED = {"FunctionName": "stop", "InvocationType": "RequestResponse", "Payload": json.dumps(PAYLOAD).encode()}
 ACCOUNT = "000000000000"
 
 GATE = """
@@ -68,7 +69,7 @@ def calls_of(lab: Lab, name: str) -> list[str]:
     return [line.strip() for line in lab.log_lines(f"/aws/lambda/{name}") if line.startswith("called")]
 
 
-def failure(hooks: Any, function: str, longest_s: float = 10.0) -> HookFailed:
+def failure(hooks: Any, function: str, longest_s: float = 60.0) -> HookFailed:
     with pytest.raises(HookFailed) as failed:
         hooks.call(function, PAYLOAD, longest_s)
     shown = f"{failed.value} {failed.value.as_record()}"
@@ -80,14 +81,14 @@ def failure(hooks: Any, function: str, longest_s: float = 10.0) -> HookFailed:
 
 def test_a_hook_is_called_once_with_whose_writes_and_which_run(lab: Lab) -> None:
     name = make_logging(lab, GATE)
-    hooks_over(lab).call(name, PAYLOAD, 10.0)
+    hooks_over(lab).call(name, PAYLOAD, 60.0)
     wait_until(lambda: calls_of(lab, name) == ["called with freeze orders-nightly orders run-1"])
 
 
 def test_a_hook_may_be_named_with_its_alias(lab: Lab) -> None:
     name = lab.make(GATE)
     lab.client.create_alias(FunctionName=name, Name="live", FunctionVersion=lab.publish(name))
-    hooks_over(lab).call(f"{name}:live", PAYLOAD, 10.0)
+    hooks_over(lab).call(f"{name}:live", PAYLOAD, 60.0)
     assert "hook" in str(failure(hooks_over(lab), f"{name}:none"))
 
 
@@ -101,6 +102,72 @@ def test_a_function_that_fails_has_failed_and_what_it_said_is_not_repeated(lab: 
     error = failure(hooks_over(lab), lab.make(source))
     assert not isinstance(error, HookUnanswered), "it has ended"
     assert "failed (Unhandled)" in error.message and "log" in error.hint
+
+
+REPORTING = """
+    def handler(event, context):
+        return {"statusCode": 500, "error": "the password is hunter2"}
+"""
+
+
+def test_a_function_that_catches_its_error_and_answers_with_it_has_failed(lab: Lab) -> None:
+    error = failure(hooks_over(lab), lab.make(REPORTING))
+    assert not isinstance(error, HookUnanswered | HookUncalled), "it has ended"
+    assert "statusCode 500" in error.message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"statusCode": 400, "body": "x"},
+        {"statusCode": "503"},
+        {"error": "could not freeze"},
+        {"statusCode": 200, "error": {"code": 7}},
+        {"error": True},
+        {"errorMessage": "it is gone"},
+    ],
+    ids=str,
+)
+def test_an_answer_that_tells_of_an_error_is_a_failed_hook(aws: Aws, said: object) -> None:
+    answers(aws, json.dumps(said).encode())
+    assert failure(LambdaHooks(lambda _: aws.client("lambda")), "stop").hint == "Its own log tells why."
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"null",
+        b'"error"',
+        b"[500]",
+        b"4" * 5000,
+        b"[" * 100_000,
+        b'{"error": "' + b"x" * 100_000,
+        b'{"error": null, "errorMessage": "", "statusCode": 200}',
+        b'{"error": false, "statusCode": 399}',
+        b'{"statusCode": true, "body": {"error": "of something else"}}',
+    ],
+    ids=lambda said: repr(said[:30]),
+)
+def test_any_other_answer_is_a_hook_that_has_worked(aws: Aws, said: bytes) -> None:
+    answers(aws, said)
+    LambdaHooks(lambda _: aws.client("lambda")).call("stop", PAYLOAD, 60.0)
+
+
+def test_of_a_long_answer_little_is_read(aws: Aws) -> None:
+    class Body(io.BytesIO):
+        def close(self) -> None:
+            read.append(self.tell())
+
+    read: list[int] = []
+    answer = {"StatusCode": 200, "Payload": StreamingBody(Body(b" " * 5_000_000), 5_000_000)}
+    aws.answers("lambda", "invoke", answer, ASKED)
+    LambdaHooks(lambda _: aws.client("lambda")).call("stop", PAYLOAD, 60.0)
+    assert 0 < read[0] <= 10_000
+
+
+def answers(aws: Aws, said: bytes) -> None:
+    aws.answers("lambda", "invoke", {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(said), len(said))}, ASKED)
 
 
 def test_a_function_that_does_not_answer_in_time_has_failed_and_is_called_once(lab: Lab) -> None:
@@ -143,9 +210,7 @@ def test_whatever_else_lambda_answers_is_a_failed_hook_that_may_be_at_work_only_
 
 
 def test_what_lambda_is_asked_for_waits_for_the_end(aws: Aws) -> None:
-    answer = {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(b"null"), 4)}
-    asked = {"FunctionName": "stop", "InvocationType": "RequestResponse", "Payload": json.dumps(PAYLOAD).encode()}
-    aws.answers("lambda", "invoke", answer, asked)
+    answers(aws, b"null")
     given: list[float] = []
     LambdaHooks(lambda longest_s: given.append(longest_s) or aws.client("lambda")).call("stop", PAYLOAD, 42.0)
     assert given == [42.0]

@@ -19,8 +19,12 @@ def test_an_export_writes_one_whole_file_a_shard_and_leaves_no_record(place: Pla
     fill(place.guard.ports("orders"), seed=7)
     sources = [digest(port) for port in place.guard.ports("orders")]
     place.guard.take_manual_backup("orders-filled", "orders")
-    assert export(place, "orders-filled", "Attempt-1")["SnapshotStatus"] == "exporting"
-    assert refused(export, place=place, source="orders-filled", target="attempt-2")[0] == "InvalidSnapshotState"
+    place.guard.hold_exports(True)
+    try:
+        assert export(place, "orders-filled", "Attempt-1")["SnapshotStatus"] == "exporting"
+        assert refused(export, place=place, source="orders-filled", target="attempt-2")[0] == "InvalidSnapshotState"
+    finally:
+        place.guard.hold_exports(False)
     wait_for(lambda: status_of(place, "orders-filled") == "available")
     listed = place.s3.list_objects_v2(Bucket="exports", Prefix="attempt-1")["Contents"]
     assert [each["Key"] for each in listed] == ["attempt-1-0001.rdb", "attempt-1-0002.rdb"]

@@ -13,14 +13,18 @@ __all__ = ["place"]
 
 
 def test_a_snapshot_is_creating_at_first_and_then_says_when_each_shard_was_taken(place: Place) -> None:
-    created = place.cache.create_snapshot(SnapshotName="Orders-Now", ReplicationGroupId="orders")["Snapshot"]
-    assert (created["SnapshotName"], created["SnapshotStatus"]) == ("orders-now", "creating")
-    assert all("SnapshotCreateTime" not in node for node in created["NodeSnapshots"])
-    group = place.cache.describe_replication_groups(ReplicationGroupId="orders")["ReplicationGroups"][0]
-    assert group["Status"] == "snapshotting"
-    second = {"SnapshotName": "orders-again", "ReplicationGroupId": "orders"}
-    assert refused(place.cache.create_snapshot, **second)[0] == "InvalidReplicationGroupState"
-    assert refused(export, place=place, source="orders-now", target="early")[0] == "InvalidSnapshotState"
+    place.guard.hold_snapshots(True)
+    try:
+        created = place.cache.create_snapshot(SnapshotName="Orders-Now", ReplicationGroupId="orders")["Snapshot"]
+        assert (created["SnapshotName"], created["SnapshotStatus"]) == ("orders-now", "creating")
+        assert all("SnapshotCreateTime" not in node for node in created["NodeSnapshots"])
+        group = place.cache.describe_replication_groups(ReplicationGroupId="orders")["ReplicationGroups"][0]
+        assert group["Status"] == "snapshotting"
+        second = {"SnapshotName": "orders-again", "ReplicationGroupId": "orders"}
+        assert refused(place.cache.create_snapshot, **second)[0] == "InvalidReplicationGroupState"
+        assert refused(export, place=place, source="orders-now", target="early")[0] == "InvalidSnapshotState"
+    finally:
+        place.guard.hold_snapshots(False)
     wait_for(lambda: status_of(place, "orders-now") == "available")
     (snapshot,) = place.cache.describe_snapshots(ReplicationGroupId="orders", SnapshotSource="user")["Snapshots"]
     assert (snapshot["SnapshotSource"], snapshot["NumNodeGroups"]) == ("manual", 2)

@@ -34,15 +34,19 @@ def test_clusters_are_listed_and_their_shards_only_when_asked_for(place: Place) 
 
 
 def test_a_snapshot_is_creating_at_first_and_its_shards_say_when_they_were_taken(place: Place) -> None:
-    created = place.create("Ledger-Now", Tags=TAGS)
-    assert (created["Name"], created["Status"], created["Source"]) == ("ledger-now", "creating", "manual")
-    assert all("SnapshotCreationTime" not in shard for shard in created["ClusterConfiguration"]["Shards"])
-    (cluster,) = place.memorydb.describe_clusters(ClusterName="ledger")["Clusters"]
-    assert cluster["Status"] == "snapshotting"
-    assert refusal(place.create, name="ledger-again")[0] == "InvalidClusterStateFault"
-    assert refusal(place.memorydb.delete_cluster, ClusterName="ledger")[0] == "InvalidClusterStateFault"
-    assert refusal(place.export, source="ledger-now", target="early")[0] == "InvalidSnapshotStateFault"
-    assert refusal(place.memorydb.delete_snapshot, SnapshotName="ledger-now")[0] == "InvalidSnapshotStateFault"
+    place.guard.hold_snapshots(True)
+    try:
+        created = place.create("Ledger-Now", Tags=TAGS)
+        assert (created["Name"], created["Status"], created["Source"]) == ("ledger-now", "creating", "manual")
+        assert all("SnapshotCreationTime" not in shard for shard in created["ClusterConfiguration"]["Shards"])
+        (cluster,) = place.memorydb.describe_clusters(ClusterName="ledger")["Clusters"]
+        assert cluster["Status"] == "snapshotting"
+        assert refusal(place.create, name="ledger-again")[0] == "InvalidClusterStateFault"
+        assert refusal(place.memorydb.delete_cluster, ClusterName="ledger")[0] == "InvalidClusterStateFault"
+        assert refusal(place.export, source="ledger-now", target="early")[0] == "InvalidSnapshotStateFault"
+        assert refusal(place.memorydb.delete_snapshot, SnapshotName="ledger-now")[0] == "InvalidSnapshotStateFault"
+    finally:
+        place.guard.hold_snapshots(False)
     place.wait_until_available("ledger-now")
     shards = place.snapshot("ledger-now")["ClusterConfiguration"]["Shards"]
     assert [(shard["Name"], shard["Configuration"]["ReplicaCount"]) for shard in shards] == [("0001", 1), ("0002", 1)]

@@ -16,8 +16,12 @@ INVALID = "InvalidParameterValueException"
 def test_an_export_writes_one_whole_file_a_shard_and_leaves_no_record(place: Place) -> None:
     sources = [digest(port) for port in place.guard.ports("ledger")]
     place.guard.take_manual_backup("filled", "ledger")
-    assert place.export("filled", "Attempt-1")["Status"] == "copying"
-    assert refusal(place.export, source="filled", target="attempt-2")[0] == "InvalidSnapshotStateFault"
+    place.guard.hold_exports(True)
+    try:
+        assert place.export("filled", "Attempt-1")["Status"] == "copying"
+        assert refusal(place.export, source="filled", target="attempt-2")[0] == "InvalidSnapshotStateFault"
+    finally:
+        place.guard.hold_exports(False)
     place.wait_until_available("filled")
     keys = keys_in(place.s3, BUCKET, "attempt-")
     assert keys == ["attempt-1-0001.rdb", "attempt-1-0002.rdb"]

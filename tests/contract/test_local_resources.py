@@ -224,9 +224,9 @@ def test_another_text_of_the_function_is_published_when_all_properties_count(lab
     counting = PUBLISHED.replace("AutoPublishAlias:", "AutoPublishAliasAllProperties: true\n        AutoPublishAlias:")
     lab.write(ROLE + counting, VERSION)
     lab.deploy()
-    lab.write(ROLE + counting.replace("Runtime:", "Timeout: 9\n        Runtime:"), VERSION)
+    lab.write(ROLE + counting.replace("Timeout: 60", "Timeout: 9"), VERSION)
     assert lab.deploy().outputs["Version"].endswith(":2")
-    lab.write(ROLE + counting.replace("Runtime:", "Timeout: 9\n        Tags: {a: b}\n        Runtime:"), VERSION)
+    lab.write(ROLE + counting.replace("Timeout: 60", "Timeout: 9\n        Tags: {a: b}"), VERSION)
     with pytest.raises(StackError, match="exists"):
         lab.deploy()
 

@@ -28,11 +28,14 @@ def test_an_export_writes_every_hidden_shard_under_the_snapshots_name(
     sources = [digest(port) for port in place.serverless.ports("carts")]
     place.serverless.take_manual_backup(name, "carts")
     place.serverless.name_exports(pattern)
+    place.guard.hold_exports(True)
     try:
         assert place.export(name)["Status"] == "exporting"
         assert refusal(place.export, name=name)[0] == "InvalidServerlessCacheSnapshotStateFault"
+        place.guard.hold_exports(False)
         place.wait_until_available(name)
     finally:
+        place.guard.hold_exports(False)
         place.serverless.name_exports()
     assert keys_in(place.s3, BUCKET, name) == keys
     assert [digest_of(place.s3, BUCKET, key) for key in keys] == sources

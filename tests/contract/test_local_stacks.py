@@ -217,14 +217,14 @@ def test_a_function_follows_its_code_and_its_settings(lab: StackLab) -> None:
     unchanged = configuration(lab, lab.deploy())
     assert unchanged["RevisionId"] == before["RevisionId"]
     lab.write_code(ANSWERING + "    # changed\n")
-    lab.write(ROLE + FUNCTION.replace("Runtime:", "Timeout: 77\n        Tags: {a: b}\n        Runtime:") + FLEET)
+    lab.write(ROLE + FUNCTION.replace("Timeout: 60", "Timeout: 77\n        Tags: {a: b}") + FLEET)
     deployment = lab.deploy(Colour="blue")
     after = configuration(lab, deployment)
     assert (after["Timeout"], after["Environment"]["Variables"]["COLOUR"]) == (77, "blue")
     assert after["CodeSha256"] != before["CodeSha256"]
     tags = lab.cloud.client("lambda").list_tags(Resource=deployment.arns["Function"])["Tags"]
     assert tags == {"lambda:createdBy": "SAM", "a": "b"}
-    lab.write(ROLE + FUNCTION + FLEET)
+    lab.write(ROLE + FUNCTION.replace("        Timeout: 60\n", "") + FLEET)
     assert configuration(lab, lab.deploy())["Timeout"] == 3
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("deployment")
 def test_an_instance_is_found_by_its_name(provider: Provider) -> None:
     instance = pair(provider.source)
     assert (instance.name, instance.backups_enabled) == ("pair", True)
-    assert (instance.status, instance.available) == ("available", True)
+    assert (instance.status, instance.available) == (provider.usual_status, True)
     assert provider.source.find_instance("nowhere") is None
     assert "pair" in [listed.name for listed in provider.source.instances()]
 
@@ -93,7 +93,7 @@ def test_a_complete_backup_is_listed_with_its_shards_and_time(provider: Provider
 def test_an_export_becomes_readable_whole(provider: Provider) -> None:
     provider.take_backup("night", FIRST_NIGHT)
     backup = only_backup(provider.source)
-    assert provider.source.find_staged_files(backup, "attempt") is None
+    assert not provider.stages or provider.source.find_staged_files(backup, "attempt") is None
     provider.source.request_export(backup, "attempt")
     files = wait_for_files(provider.source, backup, "attempt")
     assert [file.shard.name for file in files] == FILES
@@ -124,9 +124,10 @@ def test_what_was_discarded_can_be_asked_for_anew(provider: Provider) -> None:
         assert [file.shard.name for file in files] == FILES
         provider.source.discard_export(backup, attempt)
         provider.source.discard_export(backup, attempt)
-        assert provider.source.find_staged_files(backup, attempt) is None
-        with pytest.raises(BackupGone):
-            provider.source.open_range(files[0], 0, 1)
+        if provider.stages:
+            assert provider.source.find_staged_files(backup, attempt) is None
+            with pytest.raises(BackupGone):
+                provider.source.open_range(files[0], 0, 1)
 
 
 def test_an_instance_without_backups_has_an_empty_list(provider: Provider) -> None:
@@ -137,7 +138,7 @@ def test_a_backup_that_is_not_complete_is_not_exported(provider: Provider) -> No
     provider.hold_making(True)
     provider.source.request_backup(pair(provider.source), "rdbkeeper-0a1b2c3d-20261121030000", {"owner": "us"})
     backup = only_backup(provider.source)
-    assert (backup.state, backup.taken_at) == (BackupState.IN_PROGRESS, None)
+    assert backup.state is BackupState.IN_PROGRESS
     with pytest.raises((BackupBusy, BackupGone)):
         provider.source.request_export(backup, "attempt")
 

@@ -128,11 +128,12 @@ def test_files_that_are_all_there_while_the_service_is_still_exporting_are_not_r
 
 
 def test_a_backup_being_made_is_in_progress(elasticache: ElastiCache) -> None:
-    client = elasticache.client
-    client.create_snapshot(SnapshotName="now", ReplicationGroupId="pair")
+    elasticache.hold_making(True)
+    elasticache.client.create_snapshot(SnapshotName="now", ReplicationGroupId="pair")
     backup = only_backup(elasticache.source)
-    elasticache.wait_until_idle("now")
     assert (backup.state, backup.taken_at, backup.source_size) == (BackupState.IN_PROGRESS, None, "")
+    elasticache.hold_making(False)
+    elasticache.wait_until_idle("now")
     assert only_backup(elasticache.source).state is BackupState.COMPLETE
 
 

@@ -37,6 +37,7 @@ from rdbkeeper.sources.tencentdb.source import TencentDbSource
 from tests.contract.tencentdb_place import NIGHT, REGION, Place, place, shared, wait_for
 from tests.fakes.clock import FakeClock
 from tests.local_cloud.tencentdb import TencentDB
+from tests.local_cloud.tencentdb.backups import LISTED_TYPES
 from tests.local_cloud.tencentdb.file_faults import FileFault
 
 __all__ = ["place", "shared"]
@@ -68,9 +69,9 @@ def source_of(
 
 @pytest.fixture
 def source(place: Place) -> TencentDbSource:
-    for backup_id, backup in list(place.service._state.backups.items()):
-        if backup.status != 1:
-            del place.service._state.backups[backup_id]
+    # What the test before asked for may still be in the making.
+    wait_for(lambda: all(backup.status != 1 for backup in list(place.service._state.backups.values())))
+    place.service._state.backups.clear()
     place.service.calls.clear()
     place.service.reads.clear()
     return source_of(place)
@@ -383,6 +384,22 @@ def test_one_connection_serves_many_ranges(place: Place, source: TencentDbSource
 
 
 # ------------------------------------------------------------------- on demand
+
+
+@pytest.mark.parametrize("types", LISTED_TYPES, ids=str)
+def test_a_backup_on_demand_is_known_in_every_form_in_which_lists_have_told_its_type(
+    place: Place, source: TencentDbSource, types: tuple[str, str]
+) -> None:
+    place.service.set_listed_types(types)
+    instance = instance_of(source, place.service.create_instance("fresh"))
+    place.service.take_backup(instance.name)
+    source.request_backup(instance, NAME, TAGS)
+    found = source.find_requested_backup(instance, NAME)
+    assert found is not None and not found.automatic
+    source.request_backup(instance, NAME, TAGS)
+    assert called(place, "ManualBackupInstance") == 1
+    told = {backup.backup_id == found.backup_id: backup.automatic for backup in source.backups(instance)}
+    assert told == {True: False, False: True}
 
 
 def test_a_backup_on_demand_is_asked_for_once_and_found_by_its_name(place: Place, source: TencentDbSource) -> None:

@@ -17,7 +17,7 @@ from tests.local_cloud.permissions.record import RECORD
 OWN_ROLE = "runs-of-some-rules"
 
 
-def wait_until(happened: Callable[[], bool], what: str, timeout_s: float = 30.0) -> None:
+def wait_until(happened: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
     """Return once it has happened. Raises TimeoutError."""
     deadline = time.monotonic() + timeout_s
     while not happened():

@@ -10,6 +10,7 @@ from tests.local_cloud.server import ACCOUNT_ID, LocalCloud
 
 ORDERS = Made("orders", shards=2, ballast_bytes=0)
 NO_HOOK = "nobody-made-this"
+HOOK_OF_THE_EVENT = "ledger-writes"
 # Rules that share what thaws keep each other from freezing, so each that has hooks has its own.
 HOOKED = FROZEN, FALLING_BACK, DEMANDING = ("frozen", "falling-back", "demanding")
 HOOKS_OF = {rule: {phase: f"{phase}-{rule}" for phase in ("freeze", "thaw")} for rule in HOOKED}
@@ -20,10 +21,10 @@ def world() -> Iterator[World]:
     """The stack on a local cloud, still without an instance; moto allows one cloud at a time in a process."""
     with LocalCloud(export_delay_s=0.2) as cloud:
         parameters = parameters_for(cloud) | {
-            "ExportTimeoutMinutes": "1",
+            "ExportTimeoutMinutes": "10",
             "AllowedRuleRoleArns": f"arn:aws:iam::{ACCOUNT_ID}:role/{OWN_ROLE}",
         }
-        hooks = [NO_HOOK, *(name for names in HOOKS_OF.values() for name in names.values())]
+        hooks = [NO_HOOK, HOOK_OF_THE_EVENT, *(name for names in HOOKS_OF.values() for name in names.values())]
         arns = [f"arn:aws:lambda:{cloud.region}:{ACCOUNT_ID}:function:{name}" for name in hooks]
         parameters["AllowedHookFunctionArns"] = ",".join(arns)
         yield World(cloud, cloud.deploy(stack=STACK, parameters=parameters))

@@ -77,7 +77,7 @@ class Nights:
         return self.world.cloud.fire("rdbkeeper", RULE)
 
     def end(self, execution: str) -> None:
-        self.ended.append(self.world.cloud.wait_for_execution(execution, timeout_s=60)["Status"])
+        self.ended.append(self.world.cloud.wait_for_execution(execution)["Status"])
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def test_a_run_that_has_no_room_for_all_hands_the_rest_to_another(world: World) 
     with watched(world, allow_once_handed_over):
         first = world.cloud.fire(STACK, "many")
         assert world.cloud.wait_for_execution(first)["Status"] == "FAILED"
-        wait_until(lambda: len(ended_runs(world, "many")) == 2, "the end of the second run", 60)
+        wait_until(lambda: len(ended_runs(world, "many")) == 2, "the end of the second run")
     handed_over = [line["run"] for line in rule_lines(world, "many") if line.get("event") == "HandedOver"]
     assert handed_over == [first.rsplit("/", 1)[-1]]
     # The second one took what was left, and not what had failed a moment ago.

@@ -271,16 +271,16 @@ class Halting:
 
     def go_until_it_halts(self) -> None:
         self._thread.start()
-        assert self._halted.wait(10)
+        assert self._halted.wait(60)
 
     def end(self) -> object:
         self._may_go_on.set()
-        self._thread.join(10)
+        self._thread.join(60)
         return self._told[0]
 
     def _halt(self) -> None:
         self._halted.set()
-        assert self._may_go_on.wait(10)
+        assert self._may_go_on.wait(60)
 
     def _ask(self, act: Act, desk: Desk, through: Through) -> None:
         try:

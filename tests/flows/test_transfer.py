@@ -46,7 +46,7 @@ class HeldVault(MemoryVault):
 
     def __init__(self, lanes: int) -> None:
         super().__init__(smallest_part_bytes=1)
-        self.barrier = threading.Barrier(lanes, timeout=20)
+        self.barrier = threading.Barrier(lanes, timeout=60)
 
     def put_part(self, upload: Upload, number: int, body: memoryview, crc64nvme: int) -> Part:
         self.barrier.wait()

@@ -93,7 +93,7 @@ class Functions:
             outcome = _ended("Sandbox.Timedout", reason, invocation, sandbox)
         except SandboxDiedError:
             # How it ended is known once it has, which may be a moment after its pipe was closed.
-            sandbox.wait(1.0)
+            sandbox.wait(DRAIN_S)
             outcome = _ended("Runtime.ExitError", _exit_reason(self._discard(sandbox)), invocation, sandbox)
         self._note_end(sandbox, invocation, outcome, (time.monotonic() - started_at) * 1000)
         if outcome.error:
@@ -116,7 +116,7 @@ class Functions:
             self._in_background.append(program.name)
         threading.Thread(target=run, name=f"event for {program.name}", daemon=True).start()
 
-    def wait_until_idle(self, function_name: str, timeout_s: float = 60.0) -> None:
+    def wait_until_idle(self, function_name: str, timeout_s: float = 180.0) -> None:
         """Return when none of a function's invocations in the background is left; raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while function_name in self._in_background:

@@ -32,14 +32,15 @@ class LogsGuard:
     def __init__(self, region: str, account_id: str) -> None:
         self._region = region
         self._account_id = account_id
-        self._lock = threading.RLock()
+        # Held by whoever looks at moto's own log groups or adds to them, beside requests.
+        self.lock = threading.RLock()
 
     def handle(self, request: Request, forward: Forward) -> Response:
         """Answer one request."""
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         try:
             asked = json.loads(request.get_data(cache=True) or b"{}")
-            with self._lock:
+            with self.lock:
                 if operation == "DescribeLogGroups":
                     return self._describe(asked)
                 if operation == "CreateLogGroup":

@@ -63,7 +63,7 @@ def _candidates() -> Iterator[Path]:
 
 def _inspect(path: Path) -> ServerBinary:
     try:
-        answer = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+        answer = subprocess.run([str(path), "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
         raise EngineError(f"`{path} --version` did not work: {error}") from error
     match = _VERSION.search(answer)

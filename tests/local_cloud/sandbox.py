@@ -28,7 +28,7 @@ from tests.local_cloud.sandbox_logs import LoggingSettings, LogStream
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 # How long what a process printed may take to arrive after it has answered or died.
-DRAIN_S = 5.0
+DRAIN_S = 20.0
 
 
 @dataclass(frozen=True)

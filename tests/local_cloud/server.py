@@ -26,6 +26,7 @@ from tests.local_cloud.alarm_service import AlarmService
 from tests.local_cloud.bucket_policies import evaluate_conditions
 from tests.local_cloud.code_store import archive_answer
 from tests.local_cloud.deploy import Deployment, Stacks
+from tests.local_cloud.dynamodb_guard import DynamoDbGuard
 from tests.local_cloud.elasticache import ElastiCacheGuard
 from tests.local_cloud.front import HOST, LOCAL_PREFIX, Front, Guard, HttpServer
 from tests.local_cloud.functions import Functions
@@ -136,7 +137,9 @@ class LocalCloud:
         self.tencentdb = TencentDB()
         closing.callback(self.tencentdb.close)
         self.s3 = S3Guard(ACCOUNT_ID)
+        self._logs = LogsGuard(self.region, ACCOUNT_ID)
         guards: dict[str, Guard] = {
+            "dynamodb": DynamoDbGuard(),
             "elasticache": self.elasticache,
             "lambda": self._lambda,
             "memorydb": self.memorydb,
@@ -146,7 +149,7 @@ class LocalCloud:
                 is_durable=self._lambda.registry.is_durable,
                 target_exists=self._lambda.registry.target_exists,
             ),
-            "logs": LogsGuard(self.region, ACCOUNT_ID),
+            "logs": self._logs,
             "monitoring": ExtensionGuard(AlarmService, ACCOUNT_ID),
             "sts": StsGuard(ACCOUNT_ID),
             "tagging": ExtensionGuard(TaggingService, ACCOUNT_ID),
@@ -186,14 +189,15 @@ class LocalCloud:
         """Remove a stack as CloudFormation does; see `Stacks.delete`."""
         self._stacks.delete(stack, unrelated_first=unrelated_first)
 
-    def wait_for_execution(self, arn: str, timeout_s: float = 60.0) -> dict[str, Any]:
+    def wait_for_execution(self, arn: str, timeout_s: float = 180.0) -> dict[str, Any]:
         """Return what GetDurableExecution says once the execution has ended."""
         return self.executions.wait_for_execution(arn, timeout_s)
 
     def metrics(self, log_group: str) -> list[Datapoint]:
         """Return every value of every metric that is in a log group, the oldest line's first; see `read_metrics`."""
-        streams = logs_backends[ACCOUNT_ID][self.region].groups[log_group].streams.values()
-        events = sorted((event for stream in streams for event in stream.events), key=lambda event: event.timestamp)
+        with self._logs.lock:
+            streams = logs_backends[ACCOUNT_ID][self.region].groups[log_group].streams.values()
+            events = sorted((event for stream in streams for event in stream.events), key=lambda event: event.timestamp)
         return read_metrics(event.message for event in events)
 
     def fire(self, group: str, name: str, scheduled_at: dt.datetime | None = None) -> str:
@@ -251,10 +255,11 @@ class LocalCloud:
 
     def _keep_log(self, group: str, stream: str, events: Sequence[LogEvent]) -> bool:
         backend = logs_backends[ACCOUNT_ID][self.region]
-        if group not in backend.groups:
-            return False
-        backend.ensure_log_stream(group, stream)
-        backend.put_log_events(group, stream, [{"timestamp": ms, "message": text} for ms, text in events])
+        with self._logs.lock:
+            if group not in backend.groups:
+                return False
+            backend.ensure_log_stream(group, stream)
+            backend.put_log_events(group, stream, [{"timestamp": ms, "message": text} for ms, text in events])
         return True
 
     def _close_clients(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -41,6 +42,9 @@ LONGEST_SPAN = timedelta(days=30)
 LONGEST_STORAGE_DAYS = 1825
 _STATUSES = (1, 2, 3, 4, -1, -2)
 _BACKUP_SETS = {"manual": MANUAL, "automatic": AUTOMATIC}
+# What a list calls a backup that was made by hand, and one that the service made, as editions of
+# "DescribeInstanceBackups" have had it: today's, an older one, and the oldest.
+LISTED_TYPES = (("0", "1"), ("1", "0"), ("manualBackupInstance", "systemBackupInstance"))
 Parameters = Mapping[str, Any]
 
 
@@ -54,6 +58,7 @@ class BackupOperations:
         self._released.set()
         self._failing: set[str] = set()
         self.link_life_s: float = LINK_LIFE_S
+        self.listed_types = LISTED_TYPES[0]
         self.file_host = ""
 
     def take_now(
@@ -65,6 +70,9 @@ class BackupOperations:
         with self._state.lock:
             instance = self._state.get_instance(instance_id)
             started_at = taken_at or self._state.now()
+            if started_at < instance.created_at:
+                # No backup is older than its instance: whoever lists them looks back no further.
+                instance = self._state.instances[instance_id] = replace(instance, created_at=started_at)
             backup = self._draft(instance, _BACKUP_SETS[kind], remark, started_at, storage_days, encrypted=encrypted)
         self._save(backup)
         return backup.backup_id
@@ -102,7 +110,10 @@ class BackupOperations:
             ]
         found.sort(key=lambda each: (each.started_at, each.backup_id), reverse=True)
         listed = found[page(parameters, largest=100)]
-        return {"TotalCount": len(found), "BackupSet": [describe_backup(each) for each in listed]}
+        return {"TotalCount": len(found), "BackupSet": [self._list(each) for each in listed]}
+
+    def _list(self, backup: Backup) -> dict[str, Any]:
+        return {**describe_backup(backup), "BackupType": self.listed_types[backup.kind != MANUAL]}
 
     def describe_detail(self, region: str, parameters: Parameters) -> dict[str, Any]:
         """Tell more about one backup."""

@@ -15,7 +15,7 @@ from typing import Any, Self
 from werkzeug.wrappers import Request, Response
 
 from tests.local_cloud.engines import Engine
-from tests.local_cloud.tencentdb.backups import LINK_LIFE_S, BackupOperations
+from tests.local_cloud.tencentdb.backups import LINK_LIFE_S, LISTED_TYPES, BackupOperations
 from tests.local_cloud.tencentdb.file_faults import FileFault, FileFaults
 from tests.local_cloud.tencentdb.file_server import FileServer, Read
 from tests.local_cloud.tencentdb.instances import InstanceOperations
@@ -191,6 +191,10 @@ class TencentDB:
         """Let links that are taken from now on be good for so long; usually it is six hours."""
         self._backups.link_life_s = seconds
 
+    def set_listed_types(self, types: tuple[str, str]) -> None:
+        """Choose one of LISTED_TYPES, by which lists tell backups made by hand from the service's own."""
+        self._backups.listed_types = types
+
     def restrict_downloads(
         self,
         limit_type: str = "NoLimit",
@@ -252,7 +256,7 @@ class TencentDB:
         self._state.skew = by
 
     def restore(self) -> None:
-        """End all that was switched on: faults, refusals, restrictions, held backups, rate, clock, life of links."""
+        """End all that was switched on: faults, refusals, restrictions, held backups, rate, clock, links, types."""
         with self._lock:
             self._refusals.clear()
         self._faults.clear()
@@ -261,6 +265,7 @@ class TencentDB:
         self.hold_backups(held=False)
         self.skew_clock(timedelta())
         self.set_link_life(LINK_LIFE_S)
+        self.set_listed_types(LISTED_TYPES[0])
 
     def add_temporary_key(self, secret_id: str, secret_key: str, token: str) -> None:
         """Accept another key, together with its token only."""
