@@ -26,7 +26,9 @@ class MemoryAdapters:
     live: MemoryLiveSource = field(default_factory=MemoryLiveSource)
     probed: list[tuple[str, bool]] = field(default_factory=list)
 
-    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> MemorySource:
+    def source(
+        self, provider: str, access: SourceAccess = NO_ACCESS, longest_call_s: float | None = None
+    ) -> MemorySource:
         check_access(provider, access)
         assert provider != LIVE_PROVIDER, "a server that is reached directly lists nothing"
         return self.the_source

@@ -17,7 +17,7 @@ class MemoryHooks:
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     def call(self, function: str, payload: Record, longest_s: float) -> None:
-        assert set(payload) == {"rule", "instance", "run", "phase"}
+        assert set(payload) == {"rule", "provider", "instance", "run", "phase"}
         assert longest_s > 0
         self.calls.append((function, payload["phase"]))
         if function not in self.functions:

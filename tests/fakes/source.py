@@ -74,7 +74,9 @@ class MemorySource:
     # What a test sets up
 
     def add_instance(self, name: str, retention_days: int = 7) -> Instance:
-        self._instances[name] = Instance("elasticache", name, "redis", "available", True, retention_days, "02:00-03:00")
+        self._instances[name] = Instance(
+            "elasticache", name, "redis", "available", True, retention_days, "02:00-03:00", data_tiering="disabled"
+        )
         self._backups[name] = []
         return self._instances[name]
 
@@ -83,6 +85,12 @@ class MemorySource:
 
     def set_retention(self, name: str, retention_days: int) -> None:
         self._instances[name] = replace(self._instances[name], backup_retention_days=retention_days)
+
+    def set_data_tiering(self, name: str, said: str) -> None:
+        self._instances[name] = replace(self._instances[name], data_tiering=said)
+
+    def set_engine(self, backup: Backup, **facts: str) -> None:
+        self._replace(backup, replace(backup, engine=replace(backup.engine, **facts)))
 
     def remove_instance(self, name: str) -> None:
         """Its automatic backups go with it, manual ones stay."""

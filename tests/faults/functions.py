@@ -26,7 +26,10 @@ class Frozen:
 
 @dataclass
 class OwnersFunctions:
-    """What one function freezes the other of the same alias thaws, and no other one."""
+    """What one function freezes the other of the same alias thaws, and that of a newer alias, and no other one.
+
+    So it must be: the functions that a rule names by now are called where those of before fail.
+    """
 
     clock: FakeClock
     missing: set[str] = field(default_factory=set)
@@ -48,9 +51,10 @@ class OwnersFunctions:
                 self.frozen[instance, alias] = Frozen(self.clock.monotonic(), self._count)
             if self.half_done:
                 raise HookFailed(f"The hook {function}, called to {phase} writes, failed.")
-        elif (instance, alias) in self.frozen:
-            frozen = self.frozen.pop((instance, alias))
-            self.lasted_s[frozen.number] = self.clock.monotonic() - frozen.since_s
+        else:
+            for held in {(instance, ""), (instance, alias)} & self.frozen.keys():
+                frozen = self.frozen.pop(held)
+                self.lasted_s[frozen.number] = self.clock.monotonic() - frozen.since_s
 
     def numbers(self, instance: str) -> frozenset[int]:
         """Which of all freezes hold writes to an instance now."""

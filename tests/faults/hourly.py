@@ -10,11 +10,13 @@ from rdbkeeper.flows.fleet.thawing import thaw_what_is_left
 from rdbkeeper.flows.fleet.work import FleetWork
 from tests.fakes.journal import Line
 from tests.faults.functions import FREEZE, THAW
+from tests.faults.one_thread import look_in_one_thread
 
 if TYPE_CHECKING:
     from tests.faults.world import World
 
 HOUR_S = 3600.0
+LOOK_S = 900.0  # as long as Lambda lets it take
 
 
 class Hours:
@@ -48,7 +50,8 @@ class Hours:
 def look(world: World) -> None:
     """What reconciling does about freezes; nothing fails in it."""
     world.note("the hourly look")
-    thaw_what_is_left(_work(world))
+    with look_in_one_thread():
+        thaw_what_is_left(_work(world), lambda: LOOK_S)
     world.oracles.on_demand.after_look()
 
 
@@ -67,7 +70,7 @@ def _work(world: World) -> FleetWork:
     unused: Any = None
     return FleetWork(
         stack=unused,
-        rules=unused,
+        rules=world.tables.rules,  # type: ignore[arg-type]
         runs=world.tables.runs,  # type: ignore[arg-type]
         vaults=unused,
         services=SimpleNamespace(find_going_run=find_going_run),  # type: ignore[arg-type]

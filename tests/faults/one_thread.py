@@ -1,17 +1,19 @@
-"""Does what a live stream's lanes do in the one thread of the harness, so that a schedule always tells the same story.
+"""Does what several lanes do in the one thread of the harness, so that a schedule always tells the same story.
 
-It is done as late as any pool may do it, so that a buffer which is used again too early shows.
+What a live stream's lanes do is done as late as any pool may do it, so that a buffer which is used again too early
+shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self
 
+from rdbkeeper.flows.fleet import thawing
 from rdbkeeper.flows.runs import live
 
-_POOL = live.ThreadPoolExecutor
+_POOL, _LOOKS_POOL = live.ThreadPoolExecutor, thawing.ThreadPoolExecutor
 _PART_BYTES_FOR = live.part_bytes_for
 _inside: list[int] = []  # invocations that are going: in a simulation they take turns
 
@@ -51,6 +53,9 @@ class LatePool:
         self._futures.append(LateFuture(lambda: do(*given)))
         return self._futures[-1]
 
+    def map(self, do: Callable[[Any], Any], given: Iterable[Any]) -> list[Any]:
+        return [do(one) for one in given]
+
     def __enter__(self) -> Self:
         return self
 
@@ -73,3 +78,13 @@ def one_thread(part_bytes: int) -> Iterator[None]:
         _inside.pop()
         if not _inside:
             live.ThreadPoolExecutor, live.part_bytes_for = _POOL, _PART_BYTES_FOR  # type: ignore[misc]
+
+
+@contextmanager
+def look_in_one_thread() -> Iterator[None]:
+    """While it lasts, what was left frozen is thawed by this thread."""
+    thawing.ThreadPoolExecutor = LatePool  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        thawing.ThreadPoolExecutor = _LOOKS_POOL  # type: ignore[misc]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rdbkeeper.domain.backup import Backup, BackupState, Consistency, EngineFacts
 from rdbkeeper.domain.source import Way
 from tests.fakes.rdb_files import rdb_file
-from tests.faults.fault import LIVE_STREAM
+from tests.faults.fault import LIVE_STREAM, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +28,8 @@ _file_of = cache(rdb_file)
 SLACK_S = 1_500.0  # an invocation that stands still, and the attempts at a step
 LOOK_S = 3_600.0
 JUST_NOW = timedelta(minutes=10)
+# Of thawing: what lasts, and what no port may raise.
+_IN_THE_WAY = {Kind.OUTAGE, Kind.DENIED_ON, Kind.UNAVAILABLE_LONG, Kind.HOOKS_CHANGED, Kind.DEFECT}
 
 
 class OraclesOnDemand:
@@ -94,6 +96,15 @@ class OraclesOnDemand:
         freeze = self._world.tables.runs.find_freeze(execution.rule)
         is_left = freeze is not None and freeze.execution == execution.arn
         self.check("refused" in answer or not is_left, "a run succeeded and leaves its freeze on record")
+
+    def check_end(self, execution: Execution) -> None:
+        """No run ends, however, with writes still frozen by it, unless something was in the way of thawing itself."""
+        struck, functions = self._world.injector.struck, self._world.functions
+        if functions.missing or any(call == "hooks.call" or fault.kind in _IN_THE_WAY for fault, call, _ in struck):
+            return
+        freeze = self._world.tables.runs.find_freeze(execution.rule)
+        is_left = freeze is not None and freeze.execution == execution.arn and functions.numbers(freeze.instance)
+        self.check(not is_left, "a run has ended and has not thawed what it froze")
 
     def after_look(self) -> None:
         """Whatever has no run any more that would thaw it, or has had its time, is thawed."""

@@ -161,7 +161,7 @@ class Process:
     def _watch(self, name: str, port: Any) -> Any:
         return watched(name, type(port))(self, port)
 
-    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Any:
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS, longest_call_s: float | None = None) -> Any:
         assert provider != LIVE_PROVIDER, "a server that is reached directly lists nothing"
         return self._source
 

@@ -9,7 +9,7 @@ from rdbkeeper.domain.backup_first import BackupFirst, Freeze, MadeBackup, name_
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.source import SourceAccess, Way
 from rdbkeeper.domain.vault import Capabilities, StoreSum
-from rdbkeeper.flows.runs.context import rule_tag
+from rdbkeeper.flows.runs.context import made_tag
 from tests.fakes.rdb_files import flip_bit
 from tests.faults.execution import STACK
 from tests.faults.functions import FREEZE, THAW
@@ -93,6 +93,13 @@ def a_backup_now() -> World:
 
 
 @_on_demand
+def a_run_at_an_hour_that_nobody_has_chosen() -> World:
+    world = world_of(backup_first=BY_HOOKS)
+    world.request = RunRequest(on_request=True, owed=True)
+    return world
+
+
+@_on_demand
 def a_backup_first_and_a_chain_of_runs() -> World:
     world = world_of(backup_first=BY_HOOKS)
     world.operations_weigh = 60  # a run has room for its own backup and one more
@@ -120,7 +127,7 @@ def leave_frozen(world: World) -> str:
     """A run was killed right after it had frozen writes and asked for a backup; returns that one's name."""
     killed = world.fire(RULE)
     now = world.clock.now()
-    name = name_backup(rule_tag(RULE), now)
+    name = name_backup(made_tag(STACK, RULE), now)
     freeze = Freeze(THAW, INSTANCE, killed.arn, now, now + timedelta(seconds=300))
     instance = world.the_source.find_instance(INSTANCE)
     assert instance is not None

@@ -30,13 +30,15 @@ def _freeze(world: World, until: datetime = LONG_AGO) -> None:
     world.tables.runs.record_freeze(RULE, Freeze(THAW, INSTANCE, "an-execution", LONG_AGO, until))
 
 
-def test_one_function_thaws_what_the_other_of_its_alias_has_frozen() -> None:
+def test_one_function_thaws_what_the_other_of_its_alias_or_an_older_one_has_frozen() -> None:
     functions = OwnersFunctions(FakeClock())
+    for alias in ("", ":new"):
+        functions.call(f"{FREEZE}{alias}", _payload("freeze"), 60)
+    functions.call(THAW, _payload("thaw"), 60)
+    assert list(functions.frozen) == [(INSTANCE, "new")]
     functions.call(FREEZE, _payload("freeze"), 60)
     functions.call(f"{THAW}:new", _payload("thaw"), 60)
-    assert functions.frozen
-    functions.call(THAW, _payload("thaw"), 60)
-    assert not functions.frozen
+    assert not functions.frozen and len(functions.lasted_s) == 3
     functions.missing.add(THAW)
     with pytest.raises(HookFailed):
         functions.call(THAW, _payload("thaw"), 60)

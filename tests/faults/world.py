@@ -186,6 +186,7 @@ class World:
     def _end(self, execution: Execution, process: Process, state: str) -> None:
         if process.is_alive:
             self.oracles.check(state != "FAILED" or execution.has_told_of_trouble, "a run failed without a word")
+            self.oracles.on_demand.check_end(execution)
             execution.end(state)
             self.trace(f"{execution.arn} has ended: {state}")
         else:

@@ -40,6 +40,7 @@ FUNCTION = "rdbkeeper-rule-orders-nightly"
 LOG_GROUP = "/aws/lambda/rdbkeeper-rule-orders-nightly"
 ALARM = "rdbkeeper-rule-orders-nightly-overdue"
 ARCHIVIST = "archivist"
+HOOKS = ("stop", "go-on", "another")
 STAGING_BUCKET = "the-staging-bucket"
 
 Through = Callable[[Any], Any]
@@ -58,7 +59,7 @@ def new_rule(name: str = NAME, **changes: object) -> Rule:
 
 @dataclass
 class Desk:
-    """The instances are `orders` and `sessions`; rules may name the role `archivist`."""
+    """The instances are `orders` and `sessions`; rules may name the role `archivist`, the `HOOKS`."""
 
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     journal: ListJournal = field(default_factory=ListJournal)
@@ -70,7 +71,8 @@ class Desk:
 
     def __post_init__(self) -> None:
         role = f"arn:aws:iam::000000000000:role/{ARCHIVIST}"
-        self.fleet = MemoryFleet(replace(SETTINGS, rule_role_arns=(role,)))
+        hooks = tuple(f"arn:aws:lambda:us-east-1:000000000000:function:{name}" for name in HOOKS)
+        self.fleet = MemoryFleet(replace(SETTINGS, rule_role_arns=(role,), hook_function_arns=hooks))
         self.tables = MemoryTables(self.clock)
         self.vault.clock = self.clock
         for name in ("orders", "sessions"):
@@ -130,6 +132,8 @@ class Desk:
             journal=self.journal,
             clock=self.clock,
             export_timeout=timedelta(hours=3),
+            stack_name=SETTINGS.stack,
+            stack_id=SETTINGS.stack_id,
             request=RunRequest(on_request=on_request),
         )
         try:
@@ -199,7 +203,7 @@ class _AdaptersThrough:
     adapters: MemoryAdapters
     through: Through
 
-    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Any:
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS, longest_call_s: float | None = None) -> Any:
         return self.through(self.adapters.source(provider, access))
 
     def live_source(self, access: SourceAccess) -> Any:

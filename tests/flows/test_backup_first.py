@@ -22,11 +22,12 @@ from rdbkeeper.domain.errors import (
     TableUnavailable,
 )
 from rdbkeeper.domain.outcome import Status
+from rdbkeeper.domain.retention import Retention
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.source import SourceAccess
-from rdbkeeper.flows.runs.context import rule_tag
+from rdbkeeper.flows.runs.context import made_tag
 from tests.fakes.engine import ProcessDied, ReplayEngine
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.world import World, after_each, make_rule
@@ -46,7 +47,7 @@ def new_world(**changes: object) -> World:
 
 def next_name(world: World) -> str:
     """What a backup is called that a run asks for which begins now."""
-    return name_backup(rule_tag(RULE), world.clock.now())
+    return name_backup(made_tag(world.stack_name, RULE), world.clock.now())
 
 
 def asked(world: World) -> list[str]:
@@ -397,7 +398,7 @@ def test_a_run_that_waits_for_its_backup_is_in_its_rules_history(world: World) -
 
 
 def test_what_another_rule_had_made_is_left_to_it(world: World) -> None:
-    theirs = name_backup(rule_tag("another"), world.clock.now())
+    theirs = name_backup(made_tag(world.stack_name, "another"), world.clock.now())
     world.source.add_backup("orders", theirs, world.clock.now(), {"0001": rdb_file(300)}, automatic=False)
     world.run()
     assert theirs not in world.copied_backups()
@@ -433,6 +434,88 @@ def test_a_table_that_does_not_tell_what_was_made_fails_no_run_whose_copies_are_
     world.tables.runs.made_backups = fail_at_the_end  # type: ignore[method-assign]
     world.run()
     assert len(copied()) == 1 and "MadeBackupLeft" in world.journal.events()
+
+
+def deny_removing(world: World) -> Callable[..., bool]:
+    """Let no backup be removed; returns what removes them."""
+    remove = world.source.remove_backup
+    world.source.remove_backup = raising(SourceDenied("No elasticache:DeleteSnapshot."))
+    return remove
+
+
+def test_verified_backups_that_cannot_be_removed_keep_no_other_from_being_made(world: World) -> None:
+    deny_removing(world)
+    for _ in range(4):
+        world.run()
+        world.clock.advance(86_400)
+    assert len(world.manifests()) == len(listed(world)) == 4
+    assert [made.is_verified for made in on_record(world)] == [True] * 4
+
+
+@pytest.mark.parametrize("call", ["remove_backup", "find_requested_backup"])
+def test_a_verified_backup_goes_from_its_provider_although_retention_took_its_copy(call: str) -> None:
+    world = new_world(retention=Retention(keep_last=1))
+    answer = getattr(world.source, call)
+
+    def fail_once_copied(*args: Any) -> object:
+        if world.manifests() and args[1] in {one.backup_id for one in world.manifests().values()}:
+            raise SourceUnavailable("throttled")
+        return answer(*args)
+
+    setattr(world.source, call, fail_once_copied)
+    for _ in range(2):
+        world.run()
+        world.clock.advance(86_400)
+    assert len(world.manifests()) == 1 and len(listed(world)) == 2
+    setattr(world.source, call, answer)
+    world.run()
+    assert listed(world) == []
+
+
+def test_a_backup_that_is_seen_to_be_verified_later_on_is_known_so_from_then_on(world: World) -> None:
+    remove = deny_removing(world)
+    world.run()
+    (made,) = on_record(world)
+    world.tables.runs.record_made_backup(RULE, replace(made, is_verified=False))
+    world.edit(backup_first=None)
+    world.run()
+    assert [one.is_verified for one in on_record(world)] == [True]
+    world.vault.objects.clear()
+    world.source.remove_backup = remove
+    world.edit(retention=Retention(keep_last=0, keep_days=1))
+    world.clock.advance(3 * 86_400)
+    world.run()
+    assert listed(world) == []
+
+
+# Other stacks
+
+
+def of_another_stack(world: World, name: str) -> None:
+    """Another stack's rule of the same name has had a backup of that name made of the same instance."""
+    taken_at = world.clock.now() - timedelta(minutes=5)
+    world.source.add_backup("orders", name, taken_at, {"0001": rdb_file(300)}, automatic=False)
+    world.source.tags[name] = {**OURS, "rdbkeeper:stack": "another"}
+
+
+def test_what_a_rule_of_the_same_name_in_another_stack_had_made_is_left_to_it(world: World) -> None:
+    theirs = name_backup(made_tag("another", RULE), world.clock.now())
+    of_another_stack(world, theirs)
+    world.run()
+    assert theirs in listed(world) and theirs not in world.copied_backups()
+    assert world.outcomes()[theirs] == "MadeByAnotherRule" and len(asked(world)) == 1
+
+
+def test_what_another_stack_has_under_the_name_that_is_asked_for_is_not_taken_for_ours() -> None:
+    world = new_world(backup_first=BackupFirst("stop", "go-on"))
+    world.adapters.hooks.functions = dict.fromkeys(("stop", "go-on"), lambda _: None)
+    name = next_name(world)
+    of_another_stack(world, name)
+    with pytest.raises(RunFailed):
+        world.run()
+    assert [outcome.reason for outcome in world.history()[0].outcomes] == ["SourceRefused", "Published"]
+    assert {manifest.consistency for manifest in world.manifests().values()} == {"point-in-time"}
+    assert listed(world) == [name]
 
 
 # Another instance
@@ -486,7 +569,7 @@ def test_a_rule_that_reads_a_server_by_now_tells_what_it_had_made(is_old: bool) 
         world.tables.runs.record_made_backup(RULE, replace(made, provider="", instance=""))
     access = {"address": "queue.example.com:6379"}
     edited = RuleEdit(provider="redis", access=access, ends_backup_first=True).apply_to(world.rule, world.clock.now())
-    world.edit(provider="redis", access=edited.access, backup_first=None, former_places=edited.former_places)
+    world.edit(provider="redis", access=edited.access, backup_first=None, has_former_copies=edited.has_former_copies)
     world.adapters.live.files = {"0001": rdb_file(300)}
     source = world.adapters.source
     world.adapters.source = lambda provider, *access: {"elasticache": source}[provider](provider, *access)

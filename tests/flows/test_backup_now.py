@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,6 +105,14 @@ def test_a_preview_says_that_runs_take_backups(desk: Desk) -> None:
     server = desk.show.preview_wish(new_rule("c", provider="redis", instance="queue", access=SERVER))
     assert server["takes_backups"] is True and server["blocked"] is None
     assert desk.adapters.live.opened == []
+
+
+def test_a_preview_says_in_words_which_backups_no_list_shows_yet(desk: Desk) -> None:
+    (said,) = desk.show.preview_wish(new_rule("c", provider="redis", instance="queue", access=SERVER))["notes"]
+    assert said.startswith("The server was not asked. Each run takes a backup of its own")
+    (said,) = desk.show.preview_wish(new_rule("b", prefix="b/", backup_first=BackupFirst()))["notes"]
+    assert said.startswith("Each run asks for a backup of its own first")
+    assert desk.show.preview(NAME)["notes"] == []
 
 
 def test_instances_and_backups_are_listed_where_the_request_says(desk: Desk) -> None:
@@ -245,3 +254,55 @@ def test_rules_for_servers_are_blocked_by_their_vault_alone(mixed: Desk) -> None
     mixed.clock.advance(86_400)
     mixed.reconcile().run()
     assert states(mixed)["e-server"] == "blocked"
+
+
+STRANGERS = {"freeze": "somebody-elses", "thaw": "go-on"}
+
+
+def test_hooks_that_the_stack_does_not_allow_are_refused_to_whoever_makes_previews_or_edits_a_rule(desk: Desk) -> None:
+    source, cycle = {"provider": "elasticache", "instance": "sessions"}, {"kind": "manual"}
+    rule = {"name": "a", "source": source, "cycle": cycle, "backup_first": STRANGERS}
+    edit = {"name": NAME, "revision": desk.rule().revision, "rule": {"backup_first": STRANGERS}}
+    for action, said in (("create", {"rule": rule}), ("preview", {"rule": rule}), ("update", edit)):
+        with pytest.raises(InvalidRequest, match="somebody-elses") as refused:
+            ask(desk, action, **said)
+        assert refused.value.field == "rule.backup_first.freeze"
+    assert [one.name for one in desk.tables.rules.rules()] == [NAME] and desk.rule().backup_first is None
+
+
+def test_an_edit_of_something_else_does_not_ask_whether_the_hooks_are_still_allowed(desk: Desk) -> None:
+    desk.register.update(NAME, desk.rule().revision, RuleEdit(backup_first=BackupFirst("stop", "go-on")))
+    desk.fleet.settings = replace(desk.fleet.settings, hook_function_arns=())
+    desk.register.update(NAME, desk.rule().revision, RuleEdit(bandwidth_mbps=7))
+    assert desk.rule().bandwidth_mbps == 7
+
+
+def test_a_backup_by_hand_that_finds_a_run_going_says_that_none_was_asked_for(desk: Desk) -> None:
+    ask(desk, "run", name=NAME)
+    with pytest.raises(RunIsGoing) as refused:
+        ask(desk, "backup_now", name=NAME)
+    assert "No backup was asked for; send it again" in refused.value.hint
+    with pytest.raises(RunIsGoing) as refused:
+        ask(desk, "run", name=NAME, request_id="another")
+    assert "copies whatever is there" in refused.value.hint
+
+
+@pytest.mark.parametrize("at_fault", ["secret", "region"])
+def test_a_secret_or_a_region_that_is_at_fault_is_named_as_it_stands_in_the_request(desk: Desk, at_fault: str) -> None:
+    def refuse(*_: object) -> None:
+        raise SourceDenied("It is wrong.", field=at_fault)
+
+    desk.source.find_instance = refuse
+    source = {"instance": "carts", **TENCENT_SAID}
+    rule = {"name": "a", "source": source, "cycle": {"kind": "manual"}}
+    edit = {"name": NAME, "revision": desk.rule().revision, "rule": {"source": source}}
+    for action, said in (("create", {"rule": rule}), ("preview", {"rule": rule}), ("update", edit)):
+        with pytest.raises(SourceDenied) as refused:
+            ask(desk, action, **said)
+        assert refused.value.field == f"rule.source.{at_fault}"
+    many = {"name": "{instance}-a", "source": TENCENT_SAID, "cycle": {"kind": "manual"}}
+    (result,) = ask(desk, "create_many", instances=["carts"], rule=many)["results"]
+    assert result["error"]["field"] == f"rule.source.{at_fault}"
+    with pytest.raises(SourceDenied) as refused:
+        ask(desk, "backups", instance="carts", **TENCENT_SAID)
+    assert refused.value.field == at_fault

@@ -7,7 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from rdbkeeper.domain.errors import FleetUnavailable, SourceUnavailable, VaultDenied, VaultError, VaultUnavailable
+from rdbkeeper.domain.errors import (
+    FleetUnavailable,
+    SourceDenied,
+    SourceUnavailable,
+    VaultDenied,
+    VaultError,
+    VaultUnavailable,
+)
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.source import SourceAccess
@@ -178,6 +185,25 @@ def test_instances_that_cannot_be_listed_leave_blocks_as_they_are_and_everything
     assert desk.shown()["state"] == "active"
 
 
+def test_instances_that_cannot_be_listed_say_whose_they_are_and_by_which_secret_they_were_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access = SourceAccess(region="ap-guangzhou", secret="rdbkeeper/tencent")
+    for number in range(12):
+        name = f"carts-{number:02}"
+        desk.register.create(new_rule(name, prefix=f"{name}/", provider="tencentdb", access=access))
+
+    def fail() -> None:
+        raise SourceDenied("Listing the instances failed: AuthFailure.", hint="Look at the secret.")
+
+    monkeypatch.setattr(desk.source, "instances", fail)
+    of_tencent, of_ours = desk.reconcile().run()["failures"]
+    assert of_ours["message"].startswith(f"The instances of the rules {NAME} (elasticache) are not known: Listing")
+    assert "carts-00, carts-01" in of_tencent["message"] and "carts-10" not in of_tencent["message"]
+    assert "and 2 more (tencentdb, ap-guangzhou, the secret rdbkeeper/tencent)" in of_tencent["message"]
+    assert of_tencent["code"] == "SourceDenied" and of_tencent["hint"] == "Look at the secret."
+
+
 def test_one_blocked_rule_is_no_matter_of_the_others(desk: Desk) -> None:
     desk.register.create(new_rule("second", instance="sessions"))
     stop(desk)
@@ -244,13 +270,14 @@ def test_a_block_of_a_rule_that_was_edited_is_that_of_the_rule_as_it_is(desk: De
     assert replace(desk.rule()).instance == "sessions"
 
 
-def test_the_block_of_a_server_that_only_runs_can_see_is_not_taken_for_over() -> None:
+@pytest.mark.parametrize("code", ["InstanceNotFound", "SourceRefused", "SyncRefused"])
+def test_the_block_of_a_server_that_only_runs_can_see_is_not_taken_for_over(code: str) -> None:
     desk = Desk()
     server = {"provider": "redis", "access": SourceAccess(address="queue.test:6379")}
     desk.tables.rules.create_rule(new_rule(state=RuleState.ACTIVE, revision=AS_CREATED, **server), 0)
     desk.work().claim_place(desk.rule())
     desk.work().follow(NAME)
-    gone = Block("InstanceNotFound", "There is no instance orders in this region.", owes_run=True)
+    gone = Block(code, "There is no instance orders in this region.", owes_run=True)
     desk.tables.rules.record_block(NAME, gone)
     assert codes(desk.reconcile().run()) == []  # at three o'clock no run is tried again
     assert block(desk) == gone

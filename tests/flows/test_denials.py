@@ -11,7 +11,7 @@ from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import Block, RunReport, RunState, show
 from tests.flows.desk import NAME, Desk, new_rule
 from tests.flows.requests import made
-from tests.flows.world import World
+from tests.flows.world import World, make_rule
 
 HOUR_S = 3600
 DENIED = Block("VaultDenied", "PutObject failed: AccessDenied.", "Compare the role.", owes_run=True)
@@ -52,6 +52,32 @@ def test_a_backup_that_fails_for_lack_of_a_permission_blocks_its_rule(error: Sou
         world.run()
     shown = show(world.rule, world.status(), world.clock.now())
     assert shown.state == "blocked" and shown.reason.startswith(error.code)
+
+
+def test_a_source_that_denies_something_is_told_with_its_own_hint_and_a_vault_with_the_role() -> None:
+    world = World()
+    world.add_backup("one")
+    world.source.failing["one"] = SourceDenied("The user may not run SYNC.", hint="Allow it: +sync")
+    with pytest.raises(RunFailed):
+        world.run()
+    block = world.status().block
+    assert block is not None and (block.message, block.hint) == ("The user may not run SYNC.", "Allow it: +sync")
+
+
+@pytest.mark.parametrize(
+    ("cycle", "goes_on"),
+    [(Cycle("daily", "UTC", at="02:30"), "tried again every few hours"), (Cycle("manual", "UTC"), "start a run then")],
+    ids=["daily", "manual"],
+)
+def test_a_rule_whose_vault_denies_something_is_told_how_it_goes_on(cycle: Cycle, goes_on: str) -> None:
+    world = World(rule=make_rule(cycle=cycle))
+    world.add_backup("one")
+    world.vault.failing["open_upload"] = [VaultDenied("PutObject: AccessDenied.", hint="Allow s3:PutObject.")]
+    with pytest.raises(RunFailed):
+        world.run()
+    block = world.status().block
+    assert block is not None and block.message == "PutObject: AccessDenied."
+    assert "role of the rule's function" in block.hint and goes_on in block.hint
 
 
 def test_a_run_that_gets_through_ends_the_block() -> None:

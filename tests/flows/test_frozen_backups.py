@@ -14,10 +14,12 @@ from rdbkeeper.domain.errors import (
     BackupBusy,
     HookFailed,
     HookUnanswered,
+    HookUncalled,
     LeaseLost,
     RunFailed,
     SourceDenied,
     SourceUnavailable,
+    TableDenied,
 )
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.ports import Record
@@ -46,7 +48,7 @@ class Application:
 
         def look(*args: Any) -> object:
             found = find(*args)
-            if found is not None and found.state == "complete" and self.events[-1] != "there":
+            if found is not None and found.state == "complete" and self.events[-1:] != ["there"]:
                 self.events.append("there")
             return found
 
@@ -157,7 +159,7 @@ def test_writes_are_frozen_before_the_request_and_thawed_once_the_backup_is_ther
 def test_the_hooks_are_told_whose_writes_and_which_run() -> None:
     world, application = new_world()
     world.run()
-    shared = {"rule": RULE, "instance": "orders", "run": "1"}
+    shared = {"rule": RULE, "provider": "elasticache", "instance": "orders", "run": "1"}
     assert application.payloads == [{**shared, "phase": "freeze"}, {**shared, "phase": "thaw"}]
 
 
@@ -182,7 +184,7 @@ def test_a_process_that_dies_after_any_step_has_thawed_at_its_end(steps_done: in
     engine.begin_invocation()
     world.run(engine)
     assert not application.is_frozen and frozen_on_record(world) is None
-    assert application.events.count("ask") == 1
+    assert len(world.source.requests) == 1
     assert only_manifest(world).consistency in ("application", "point-in-time")
 
 
@@ -307,6 +309,22 @@ def test_a_freeze_that_fails_is_thawed_and_the_run_falls_one_level_and_says_so()
     assert manifest.consistency_reason == "writes could not be frozen: It failed (Unhandled)."
     assert "FreezeFailed" in world.journal.events() and frozen_on_record(world) is None
     assert "Consistency point-in-time: writes could not be frozen" in world.journal.text()
+
+
+def test_writes_are_thawed_by_their_own_run_when_the_table_fails_once_they_are_frozen() -> None:
+    world, application = new_world()
+    record = world.tables.runs.record_freeze
+
+    def refuse_once_frozen(rule: str, freeze: Freeze) -> None:
+        if application.is_frozen:
+            raise TableDenied("No permission.")
+        record(rule, freeze)
+
+    world.tables.runs.record_freeze = refuse_once_frozen
+    with pytest.raises(RunFailed):
+        world.run()
+    assert application.events[:2] == ["freeze", "thaw"] and application.frozen_s == 0
+    assert reasons(world) == ["TableDenied"] and not application.is_frozen and frozen_on_record(world) is None
 
 
 def test_a_hook_whose_call_was_refused_has_frozen_nothing_and_leaves_nothing_to_thaw() -> None:
@@ -539,7 +557,7 @@ def test_while_an_earlier_freeze_cannot_be_thawed_nothing_more_is_frozen_and_it_
     world, application = new_world()
     left = Freeze("their-thaw", "sessions", "a run before", world.clock.now(), world.clock.now())
     world.tables.runs.record_freeze(RULE, left)
-    world.adapters.hooks.functions["their-thaw"] = raising(HookFailed("No."))
+    world.adapters.hooks.functions |= dict.fromkeys(("their-thaw", "go-on"), raising(HookFailed("No.")))
     world.run()
     assert frozen_on_record(world) == left
     assert application.events[0] == "ask" and "freeze" not in application.events
@@ -567,7 +585,8 @@ def test_a_rule_that_demands_it_fails_when_its_application_is_not_what_it_gets(t
 def test_a_rule_that_demands_it_asks_for_nothing_else_when_the_request_fails() -> None:
     world, application = new_world(DEMANDING)
     world.source.request_backup = raising(BackupBusy("Modifying."))
-    world.run()
+    with pytest.raises(RunFailed):
+        world.run()
     assert application.events == ["freeze", "thaw"] and reasons(world) == ["BackupBusy"]
 
 
@@ -618,3 +637,42 @@ def test_what_was_frozen_once_is_not_lost_when_the_copy_is_made_by_a_later_run()
     world.edit(backup_first=None)
     world.run()
     assert only_manifest(world).consistency == "application"
+
+
+UNCALLED = HookUncalled("Calling the hook stop to freeze writes failed: AccessDeniedException.", hint="Allow it.")
+
+
+def test_a_run_whose_hooks_cannot_be_called_says_in_its_line_that_its_backup_is_less_consistent() -> None:
+    world, _ = new_world()
+    world.adapters.hooks.functions["stop"] = raising(UNCALLED)
+    world.run()
+    run = world.history()[0]
+    assert run.state == "succeeded"
+    assert "1 backup found" in run.line and "1 copied" in run.line
+    assert "0 failed, 1 less consistent than its hooks would make it (HookUncalled)" in run.line
+    told = next(outcome for outcome in run.outcomes if outcome.status == "less consistent")
+    assert (told.reason, told.message_and_hint[1]) == ("HookUncalled", "Allow it.")
+
+
+def test_a_run_whose_writes_were_let_go_on_too_early_says_so_in_its_line() -> None:
+    world, _ = new_world()
+    world.source.looks_until_made = 10
+    world.run()
+    assert "1 less consistent than its hooks would make it (ConsistencyMissed)" in world.history()[0].line
+
+
+def test_a_run_that_asked_for_nothing_passes_on_what_to_do_about_the_hook() -> None:
+    world, _ = new_world(DEMANDING)
+    world.adapters.hooks.functions["stop"] = raising(UNCALLED)
+    with pytest.raises(RunFailed):
+        world.run()
+    (told,) = [outcome for outcome in world.history()[0].outcomes if outcome.reason == "ConsistencyMissed"]
+    message, hint = told.message_and_hint
+    assert message.endswith("freezing failed: Calling the hook stop to freeze writes failed: AccessDeniedException.")
+    assert hint == "Allow it."
+
+
+def test_a_run_with_hooks_that_work_says_nothing_of_them_in_its_line() -> None:
+    world, _ = new_world()
+    world.run()
+    assert "consistent" not in world.history()[0].line

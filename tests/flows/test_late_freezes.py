@@ -95,7 +95,7 @@ def test_a_freeze_that_may_come_late_and_cannot_be_thawed_stays_on_record_and_is
     with pytest.raises(RunFailed):
         world.run()
     assert frozen_on_record(world) is not None and "WritesStillFrozen" in world.journal.events()
-    assert reasons(world) == ["HookFailed", "Published"]
+    assert reasons(world) == ["HookFailed", "HookUnanswered", "Published"]
 
 
 def test_the_call_of_a_run_that_died_may_still_come_when_it_is_repeated_and_answered() -> None:

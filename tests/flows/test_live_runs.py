@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from rdbkeeper.domain.copy import Manifest
-from rdbkeeper.domain.errors import LeaseLost, RunFailed, SourceDenied, VaultDenied, VaultUnavailable
+from rdbkeeper.domain.errors import (
+    LeaseLost,
+    RunFailed,
+    SourceDenied,
+    SourceRefused,
+    SourceUnavailable,
+    VaultDenied,
+    VaultUnavailable,
+)
 from rdbkeeper.domain.live import LiveFile
 from rdbkeeper.domain.outcome import Status
 from rdbkeeper.domain.rule import RuleState
@@ -172,6 +180,21 @@ def test_a_copy_is_no_more_consistent_than_the_worst_of_its_shards() -> None:
     world.run(request=DUE)
     manifest = only_manifest(world)
     assert manifest.consistency == "logical" and "read key by key" in manifest.consistency_reason
+
+
+def test_a_copy_whose_server_refused_sync_only_when_asked_does_not_say_that_it_allowed_it() -> None:
+    world = new_world(ONE)
+    open_stream = world.adapters.live.open_stream
+
+    def refuse_sync(file: LiveFile) -> object:
+        world.adapters.live.forbids_sync = True
+        return open_stream(file)
+
+    world.adapters.live.open_stream = refuse_sync
+    world.run(request=DUE)
+    manifest = only_manifest(world)
+    assert manifest.consistency == "logical" and "SYNC was refused" in manifest.consistency_reason
+    assert "full sync" not in manifest.consistency_reason
 
 
 def test_a_copy_of_several_shards_says_how_far_apart_they_were_read() -> None:
@@ -480,6 +503,33 @@ def test_a_way_that_the_server_forbids_fails_without_a_stream() -> None:
     world.adapters.live.way, world.adapters.live.forbids_sync = Way.FULL_SYNC, True
     assert fails(world, request=DUE) == "SyncRefused"
     assert world.adapters.live.opened == []
+
+
+REFUSED = SourceRefused("Asking queue:6379: the server does not speak TLS.", hint="Set `tls` to false.")
+
+
+@pytest.mark.parametrize("wish", [Way.AUTO, Way.FULL_SYNC], ids=["refused", "sync refused"])
+def test_a_server_that_says_no_blocks_its_rule_until_a_run_gets_through(wish: Way) -> None:
+    world = new_world(ONE)
+    server = world.adapters.live
+    server.way, server.forbids_sync = wish, wish is Way.FULL_SYNC
+    server.denied = None if server.forbids_sync else REFUSED
+    with pytest.raises((RunFailed, SourceRefused)):
+        world.run()
+    block = world.status().block
+    assert block is not None and block.code == ("SyncRefused" if server.forbids_sync else "SourceRefused")
+    assert "Hint:" not in block.message
+    server.denied, server.forbids_sync = None, False
+    world.run()
+    assert world.status().block is None
+
+
+def test_a_server_that_only_falls_silent_blocks_nothing() -> None:
+    world = new_world(ONE)
+    world.adapters.live.denied = SourceUnavailable("Asking queue:6379: nothing answers.")
+    with pytest.raises(SourceUnavailable):
+        world.run()
+    assert world.status().block is None
 
 
 def test_the_longest_record_of_a_stream_is_small_enough_for_a_step() -> None:

@@ -44,7 +44,7 @@ def test_a_narrowed_retention_says_what_it_will_remove_and_from_when_on(desk: De
     # Three more will have come when the grace period is over.
     assert will_remove(answer) == ["20261115", "20261114", "20261113", "20261112", "20261111"]
     assert answer["will_remove_count"] == 5
-    assert answer["will_remove"][0]["detail"] == "The retention does not keep it: the last 9."
+    assert answer["will_remove"][0]["detail"] == "The retention does not keep it; it keeps only the last 9."
     assert answer["removes_from"] == GRACE_ENDS
 
 

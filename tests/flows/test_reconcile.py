@@ -36,9 +36,9 @@ def test_a_fleet_that_equals_the_rules_is_read_in_pages_and_only_the_probe_is_wr
     calls = count_calls(lambda through: desk.reconcile(through).run())
     assert calls == [
         "MemoryRuleTable.fleet_has_ended",
-        "MemoryRunTable.freezes",
         "MemoryRuleTable.rules",
         "MemoryRuleTable.statuses",
+        "MemoryRunTable.freezes",
         "MemoryFleet.observe",
         "MemoryRuleTable.rules",
         "MemoryRuleTable.sent_schedules",
@@ -287,6 +287,7 @@ def test_each_reconciling_measures_how_overdue_each_rule_is_and_that_it_took_pla
     of_stack = (("service", "rdbkeeper"), ("stack", "rdbkeeper"))
     assert desk.journal.measures == [
         ("HoursOverdue", 2.0, (("rule", NAME), *of_stack)),
+        ("WritesStillFrozen", 0, of_stack),
         ("Reconciled", 1, of_stack),
     ]
     alarm = desk.fleet.alarms[ALARM].alarm
@@ -297,7 +298,7 @@ def test_a_reconciling_that_cannot_read_the_fleet_does_not_say_that_it_took_plac
     desk.fleet.failing["observe"] = [FleetUnavailable("no answer")]
     with pytest.raises(FleetUnavailable):
         desk.reconcile().run()
-    assert [metric for metric, _, _ in desk.journal.measures] == ["HoursOverdue"]
+    assert [metric for metric, _, _ in desk.journal.measures] == ["HoursOverdue", "WritesStillFrozen"]
 
 
 # --------------------------------------------------------------- the stack's end

@@ -62,7 +62,7 @@ def test_the_line_and_each_removal_say_what_and_why() -> None:
     world.run()
     assert f"0 failed, 1 removed ({size} B); next run" in world.report()
     line = next(line for line in world.journal.lines if line.event == "CopyRemoved")
-    assert "retention does not keep it: the last 2" in line.message
+    assert "retention does not keep it; it keeps only the last 2" in line.message
     assert (line.fields["reason"], line.fields["size_bytes"]) == ("NotKept", size)
 
 

@@ -18,6 +18,7 @@ from rdbkeeper.domain.errors import (
     VaultUnavailable,
 )
 from rdbkeeper.domain.selection import MOST_BACKUPS_PER_RUN
+from rdbkeeper.domain.status import RunState
 from rdbkeeper.flows.runs import copy
 from tests.fakes.engine import ProcessDied
 from tests.fakes.rdb_files import flip_bit, rdb_file
@@ -41,6 +42,26 @@ def test_each_new_backup_is_copied_byte_for_byte_with_its_manifest(world: World)
         "redis/orders/manifests/20261120T021500Z-automatic.orders-1.verified.json",
         "redis/orders/manifests/20261121T021500Z-automatic.orders-2.verified.json",
     ]
+
+
+def test_a_run_of_an_instance_without_any_backup_succeeds_and_says_when_there_will_be_one() -> None:
+    world = World()
+    world.run()
+    run = world.history()[0]
+    assert (run.state, run.outcomes) == (RunState.SUCCEEDED, ())
+    assert "0 failed, none made yet (its next automatic backup comes in its backup window (02:00-03:00)" in run.line
+    (line,) = [line for line in world.journal.lines if line.event == "NoBackupsYet"]
+    assert line.level == "warning" and "Hint:" in line.message and "`backup_now`" in line.message
+    world.add_backup("automatic.orders-1")
+    world.run()
+    assert "none made yet" not in world.history()[0].line
+
+
+def test_of_an_instance_that_makes_no_backups_none_is_announced() -> None:
+    world = World()
+    world.source.set_retention("orders", 0)
+    world.run()
+    assert "NoBackupsYet" not in world.journal.events() and "none made yet" not in world.history()[0].line
 
 
 def test_a_second_run_copies_nothing(world: World) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from rdbkeeper.domain.backup import BackupState
+from rdbkeeper.domain.backup_first import name_backup
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import (
     BackupsDisabled,
@@ -20,6 +21,8 @@ from rdbkeeper.domain.errors import (
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.status import block_for_missing_instance
+from rdbkeeper.flows.runs.context import made_tag
+from tests.fakes.fleet import SETTINGS
 from tests.fakes.rdb_files import rdb_file
 from tests.flows.desk import NAME, NOW, Desk, new_rule
 from tests.flows.order import picture
@@ -181,6 +184,18 @@ def test_a_preview_tells_when_a_rule_fires_and_what_it_would_copy_and_changes_no
     }
     assert preview["retention"]["keeps"] == "everything" and preview["retention"]["would_remove"] == []
     assert picture(desk) == before and not desk.fleet.calls
+
+
+def test_a_preview_and_a_run_leave_alone_what_another_rule_had_made_and_take_the_rules_own(desk: Desk) -> None:
+    own, theirs = (name_backup(made_tag(SETTINGS.stack, rule), NOW) for rule in (NAME, "another"))
+    add_backup(desk, own)
+    add_backup(desk, theirs)
+    preview = desk.show.preview(NAME)
+    assert [one["backup_id"] for one in preview["would_copy"]] == [own]
+    assert [(one["backup_id"], one["reason"]) for one in preview["others"]] == [(theirs, "MadeByAnotherRule")]
+    desk.fire()
+    copies = desk.vault.catalog(desk.rule().place.path).entries
+    assert [entry.copy_id for entry in copies] == [f"20261121T030000Z-{own}"]
 
 
 def test_a_preview_names_the_runs_that_clock_changes_cost(desk: Desk) -> None:

@@ -125,7 +125,7 @@ def test_a_preview_tells_what_retention_removes_once_the_run_has_copied() -> Non
         {
             "copy_id": "20261112T030000Z-automatic.orders-0",
             "reason": "NotKept",
-            "detail": "The retention does not keep it: the last 3.",
+            "detail": "The retention does not keep it; it keeps only the last 3.",
         }
     ]
     assert retention["would_remove_count"] == 1

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from rdbkeeper.domain.backup_first import BackupFirst, Freeze
-from rdbkeeper.domain.errors import FleetDenied, HookFailed, TableUnavailable
+from rdbkeeper.domain.errors import FleetDenied, HookFailed, HookUnanswered, HookUncalled, TableUnavailable
 from rdbkeeper.ports import Record
 from tests.flows.desk import NAME, Desk, new_rule
 from tests.flows.requests import made
@@ -34,8 +34,15 @@ def freeze(desk: Desk, name: str = NAME, thaw: str = "go-on", late_s: float = 0)
     now = desk.clock.now()
     until, late_until = now + timedelta(seconds=300), now + timedelta(seconds=late_s) if late_s else None
     desk.tables.runs.take_lease(name, execution, None, now)
-    desk.tables.runs.record_freeze(name, Freeze(thaw, "orders", execution, now, until, late_until))
+    desk.tables.runs.record_freeze(name, Freeze(thaw, "orders", execution, now, until, late_until, "elasticache"))
     return execution
+
+
+def name_hooks(desk: Desk, **changes: str) -> None:
+    """The owner points the rule at the functions `stop` and `go-on`, and perhaps elsewhere."""
+    rule = desk.rule()
+    edited = replace(rule, backup_first=HOOKS, revision=rule.revision + 1, **changes)
+    desk.tables.rules.replace_rule(edited, rule.revision)
 
 
 def fail(_: Record) -> None:
@@ -113,18 +120,51 @@ def test_a_freeze_that_nobody_can_end_any_more_is_told_once(desk: Desk, end: str
 
 
 def test_the_hourly_look_calls_the_rules_present_hook_when_the_one_on_record_is_gone(desk: Desk) -> None:
-    rule = desk.tables.rules.find_rule(NAME)
-    assert rule is not None
-    desk.tables.rules.replace_rule(replace(rule, backup_first=HOOKS, revision=rule.revision + 1), rule.revision)
+    name_hooks(desk)
     desk.fleet.end_run(freeze(desk, thaw="gone"))
     assert codes(desk.reconcile().run()) == ["WritesThawed"] and not is_frozen(desk)
     assert thaws(desk) == [("gone", "thaw"), ("go-on", "thaw")]
 
 
+@pytest.mark.parametrize("error", [HookFailed, HookUncalled, HookUnanswered])
+def test_a_rule_that_names_another_hook_by_now_is_thawed_by_it_when_the_one_on_record_fails(
+    desk: Desk, error: type[HookFailed]
+) -> None:
+    name_hooks(desk)
+    desk.fleet.end_run(freeze(desk, thaw="old"))
+    desk.adapters.hooks.functions["old"] = fail_with(error("No."))
+    assert codes(desk.reconcile().run()) == ["WritesThawed"] and not is_frozen(desk)
+    assert thaws(desk) == [("old", "thaw"), ("go-on", "thaw")]
+
+
+@pytest.mark.parametrize("other", [{"instance": "sessions"}, {"provider": "memorydb"}])
+def test_the_hook_of_a_rule_that_points_elsewhere_by_now_ends_no_freeze_of_before(
+    desk: Desk, other: dict[str, str]
+) -> None:
+    name_hooks(desk, **other)
+    desk.fleet.end_run(freeze(desk, thaw="old"))
+    desk.adapters.hooks.functions["old"] = fail
+    assert codes(desk.reconcile().run(), "failures")[0] == "HookFailed" and is_frozen(desk)
+    assert thaws(desk) == [("old", "thaw")]
+
+
+def test_a_freeze_that_neither_hook_can_thaw_stays_on_record(desk: Desk) -> None:
+    name_hooks(desk)
+    desk.fleet.end_run(freeze(desk, thaw="old"))
+    desk.adapters.hooks.functions = {"old": fail, "go-on": fail}
+    assert codes(desk.reconcile().run(), "failures") == ["HookFailed"] and is_frozen(desk)
+
+
+def test_a_hook_that_fails_is_called_once_where_the_rule_still_names_it(desk: Desk) -> None:
+    name_hooks(desk)
+    desk.fleet.end_run(freeze(desk))
+    desk.adapters.hooks.functions["go-on"] = fail
+    assert codes(desk.reconcile().run(), "failures") == ["HookFailed"] and is_frozen(desk)
+    assert len(thaws(desk)) == 1
+
+
 def test_a_hook_that_is_gone_and_still_the_rules_keeps_its_freeze_on_record(desk: Desk) -> None:
-    rule = desk.tables.rules.find_rule(NAME)
-    assert rule is not None
-    desk.tables.rules.replace_rule(replace(rule, backup_first=HOOKS, revision=rule.revision + 1), rule.revision)
+    name_hooks(desk)
     desk.fleet.end_run(freeze(desk))
     desk.adapters.hooks.functions.clear()
     assert codes(desk.reconcile().run(), "failures") == ["HookMissing"] and is_frozen(desk)

@@ -24,6 +24,7 @@ from rdbkeeper.domain.errors import (
 )
 from rdbkeeper.domain.rule import RuleState
 from rdbkeeper.domain.rule_edit import RuleEdit
+from rdbkeeper.domain.status import Block
 from rdbkeeper.entry.requests import parse
 from rdbkeeper.entry.rule_requests import UpdateRule
 from tests.flows.desk import ALARM, ARCHIVIST, FUNCTION, NAME, NOW, Desk, new_rule
@@ -82,6 +83,21 @@ def test_a_changed_instance_or_prefix_says_what_follows(desk: Desk) -> None:
     ]
     assert list(desk.vault.objects) == ["redis/orders/x/0001.rdb", "elsewhere/sessions/claim.json"]
     assert disorders(desk) == []
+
+
+def test_a_rule_that_keeps_its_place_says_that_copies_of_the_former_instance_lie_there(desk: Desk) -> None:
+    rule = desk.register.update(NAME, AS_CREATED, RuleEdit(provider="redis", access={"address": "orders:6379"}))["rule"]
+    notes = ["Copies of the former instance lie in this place and fall under its retention."]
+    assert rule["notes"] == desk.shown()["notes"]
+    assert [note for note in rule["notes"] if "copies stay, whatever" not in note] == notes
+    assert rule["former_places"] == []
+
+
+def test_what_a_server_said_no_to_is_no_block_any_more_once_it_is_asked_otherwise(desk: Desk) -> None:
+    desk.register.update(NAME, AS_CREATED, RuleEdit(provider="redis", access={"address": "orders:6379"}))
+    desk.tables.rules.record_block(NAME, Block("SourceRefused", "The server does not speak TLS."))
+    assert desk.shown()["state"] == "blocked"
+    assert desk.register.update(NAME, 3, RuleEdit(access={"tls": False}))["rule"]["state"] == "active"
 
 
 def test_a_rule_that_is_pointed_elsewhere_is_not_overdue_for_what_it_never_saw(desk: Desk) -> None:

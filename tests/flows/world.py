@@ -52,6 +52,7 @@ class World:
     adapters: MemoryAdapters = field(default_factory=MemoryAdapters)
     executions: MemoryExecutions = field(default_factory=MemoryExecutions)
     copying: CopySettings = field(default_factory=lambda: CopySettings(lanes=1))
+    stack_name: str = "rdbkeeper"
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -110,7 +111,7 @@ class World:
             export_timeout=timedelta(hours=3),
             request=request or RunRequest(),
             copying=self.copying,
-            stack_name="rdbkeeper",
+            stack_name=self.stack_name,
             stack_id="this one",
         )
 

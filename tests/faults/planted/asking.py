@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.faults.planted.bug import Change, PlantedBug, Promise
+from tests.faults.fault import Kind
+from tests.faults.planted.bug import Change, Hint, PlantedBug, Promise
 
+_ASKING = "flows/runs/asking.py"
 _FIRST = "flows/runs/backup_first.py"
 _FREEZING = "flows/runs/freezing.py"
 _MADE = "flows/runs/made_backups.py"
@@ -12,10 +14,26 @@ _LOOK = "flows/fleet/thawing.py"
 _DOMAIN = "domain/backup_first.py"
 _SCAN = "flows/runs/scan.py"
 _RUN = "flows/runs/run.py"
+_FREEZE_STEP = 'self.engine.step("freeze writes", partial(self.steps.freezing.freeze, self.rule, self.wish))'
 _STILL_FROZEN = 'self.engine.step("tell that writes are frozen", tell)'
 
 ASKING = (
     # -------------------------------------------------------------- freezing
+    PlantedBug(
+        "writes are frozen at an hour that nobody has chosen",
+        Promise.THAWED,
+        Change(_FIRST, "if self.wish.has_hooks and not self.is_owed:", "if self.wish.has_hooks:"),
+    ),
+    PlantedBug(
+        "a rule that demands frozen writes is asked for one at an hour that nobody has chosen",
+        Promise.HONEST,
+        Change(_ASKING, "if self.context.request.owed and wish.demands_application:", "if not wish:"),
+    ),
+    PlantedBug(
+        "writes are frozen for a backup that the day does not allow",
+        Promise.THAWED,
+        Change(_ASKING, "if source.backups_a_day is not None:", "if not now:"),
+    ),
     PlantedBug(
         "a freeze is not put on record",
         Promise.THAWED,
@@ -58,6 +76,17 @@ ASKING = (
         Change(_FIRST, "self._thaw()  # it may have frozen some of them", "pass"),
     ),
     PlantedBug(
+        "writes are not thawed when their freeze cannot be put on record any more",
+        Promise.THAWED,
+        Change(
+            _FIRST,
+            "except RdbkeeperError:",
+            "except ArithmeticError:",
+            below=f"frozen = {_FREEZE_STEP}",
+        ),
+        Hint("a_backup_with_writes_frozen", (Kind.DENIED,)),
+    ),
+    PlantedBug(
         "writes are not thawed when the backup cannot be asked for",
         Promise.THAWED,
         Change(
@@ -72,14 +101,14 @@ ASKING = (
         Promise.THAWED,
         Change(
             _FIRST,
-            "ask = partial(self.steps.request_at_once, self.rule, self.name)",
-            "ask = partial(self.steps.request, self.rule, self.name)",
+            "ask = partial(self.steps.request_at_once, self.rule, self._instance, self.name, until)",
+            "ask = partial(self.steps.request, self.rule, self._instance, self.name)",
         ),
     ),
     PlantedBug(
         "a freeze has no end while the backup is not there",
         Promise.THAWED,
-        Change(_FIRST, "if frozen_until is not None and now >= frozen_until:", "if not now:"),
+        Change(_ASKING, "if frozen_until is not None and now >= frozen_until:", "if not now:"),
     ),
     PlantedBug(
         "a freeze that may come late is thawed once",
@@ -89,7 +118,7 @@ ASKING = (
     PlantedBug(
         "what was left frozen is not looked for",
         Promise.THAWED,
-        Change(_FIRST, "self.freezing.thaw_what_was_left(rule)", "pass"),
+        Change(_ASKING, "self.freezing.thaw_what_was_left(rule)", "pass"),
     ),
     PlantedBug(
         "a freeze is struck off before it is thawed",
@@ -151,7 +180,7 @@ ASKING = (
     PlantedBug(
         "how consistent a backup is stands nowhere",
         Promise.CONSISTENT,
-        Change(_FIRST, "self.context.runs.record_made_backup(rule.name, made)", "pass"),
+        Change(_ASKING, "self.context.runs.record_made_backup(rule.name, made)", "pass"),
     ),
     PlantedBug(
         "a copy forgets how consistent its backup is",
@@ -163,8 +192,9 @@ ASKING = (
         Promise.HONEST,
         Change(
             _FIRST,
-            "if self.wish.demands_application and made.consistency is not Consistency.APPLICATION:",
+            "if self.wish.demands_application:",
             "if not made:",
+            below='missed = _missed(self.name, f"it is {made.consistency.value}: {made.reason}")',
         ),
     ),
     PlantedBug(
@@ -181,13 +211,13 @@ ASKING = (
     PlantedBug(
         "every run of a chain has a backup made",
         Promise.ASKED_ONCE,
-        Change(_FIRST, "if wish is None or rule.is_live or self.context.request.hand_overs:", "if wish is None:"),
+        Change(_ASKING, "if wish is None or rule.is_live or self.context.request.hand_overs:", "if wish is None:"),
     ),
     PlantedBug(
         "a run that was cut off asks for a backup of another name",
         Promise.ASKED_ONCE,
         Change(
-            _FIRST,
+            _ASKING,
             "source.request_backup(instance, name, tags_of_made(self.context, rule))",
             'name = f"{name[:-6]}{self.context.clock.now():%H%M%S}"; '
             "source.request_backup(instance, name, tags_of_made(self.context, rule))",
@@ -196,11 +226,7 @@ ASKING = (
     PlantedBug(
         "a backup is asked for before it is on record",
         Promise.ASKED_ONCE,
-        Change(
-            _FIRST,
-            "self.context.runs.record_made_backup(rule.name, begun)",
-            "pass",
-        ),
+        Change(_ASKING, "runs.record_made_backup(rule.name, MadeBackup(", "str(MadeBackup("),
     ),
     PlantedBug(
         "a day is taken to have room for one more",
@@ -215,13 +241,13 @@ ASKING = (
     PlantedBug(
         "a backup that is never made is waited for without end",
         Promise.ENDS,
-        Change(_FIRST, "if now - asked_at > self.context.export_timeout:", "if not now:"),
+        Change(_ASKING, "if now - asked_at > self.context.export_timeout:", "if not now:"),
     ),
     PlantedBug(
         "a backup that failed is waited for",
         Promise.HONEST,
         Change(
-            _FIRST,
+            _ASKING,
             "if backup is not None and backup.state is BackupState.FAILED:",
             "if backup is not None and not now:",
         ),
@@ -229,7 +255,7 @@ ASKING = (
     PlantedBug(
         "a backup that is not complete counts as made",
         Promise.CONSISTENT,
-        Change(_FIRST, "if backup is not None and backup.state is BackupState.COMPLETE:", "if backup is not None:"),
+        Change(_ASKING, "if backup is not None and backup.state is BackupState.COMPLETE:", "if backup is not None:"),
     ),
     PlantedBug(
         "a backup that was not made fails nobody",
@@ -247,7 +273,7 @@ ASKING = (
         Promise.ASKED_ONCE,
         Change(
             _MADE,
-            "elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):",
+            "elif backup.state is BackupState.FAILED or self._is_copied(rule, made, backup):",
             "elif backup.state is not BackupState.IN_PROGRESS:",
         ),
     ),
@@ -256,8 +282,8 @@ ASKING = (
         Promise.ASKED_ONCE,
         Change(
             _MADE,
-            "elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):",
-            "elif self._has_verified_copy(rule, backup):",
+            "elif backup.state is BackupState.FAILED or self._is_copied(rule, made, backup):",
+            "elif self._is_copied(rule, made, backup):",
         ),
     ),
     PlantedBug(

@@ -84,7 +84,7 @@ IN_CHARGE = (
         Promise.WANTED,
         Change(
             "flows/runs/context.py",
-            "if not (fresh.has_same_target(rule) and fresh.access.leads_to_same(rule.access)):",
+            "if not fresh.has_same_target(rule):",
             "if not fresh:",
         ),
     ),
@@ -106,7 +106,9 @@ IN_CHARGE = (
     PlantedBug(
         "a run that fails tells nobody and keeps its lease",
         Promise.ONE_RUN,
-        Change(_RUN, 'engine.step("report failure", partial(steps.report.report_failure, began, error))', "pass"),
+        Change(
+            _RUN, 'engine.step("report failure", partial(steps.report.report_failure, began, error, missed))', "pass"
+        ),
     ),
     PlantedBug(
         "a run that ends early keeps its lease",

@@ -19,7 +19,7 @@ from tests.faults.process import Process, ProcessDied
 _FAILING = {
     "one_damaged_among_good_ones": {"bad"},
     "an_export_that_never_ends": {"stuck"},
-    "a_backup_that_fails_at_its_provider": {"rdbkeeper-2a3b62b5-20261121030000"},
+    "a_backup_that_fails_at_its_provider": {"rdbkeeper-2cd9593d-20261121030000"},
     "files_behind_links": {"bad"},
 }
 

@@ -8,17 +8,52 @@ from datetime import timedelta
 from rdbkeeper.domain.backup import BackupState
 from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.errors import HookUnanswered
+from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.ports import Record
 from tests.faults.fault import Kind
 from tests.faults.functions import FREEZE, THAW
 from tests.faults.hourly import look
-from tests.faults.planted.stories_on_demand import check_calls, check_lasted, count_failed, find_consistency, hurt
+from tests.faults.planted.stories_on_demand import (
+    check_calls,
+    check_lasted,
+    count_failed,
+    find_consistency,
+    hurt,
+    use_up,
+)
 from tests.faults.planted.strict import check_done, make_strict
 from tests.faults.planted.telling import RULE, once, story
 from tests.faults.process import Process
 from tests.faults.scenarios_of_sources import BY_HOOKS, INSTANCE, leave_frozen, world_of
 
 DEMANDING = BackupFirst(FREEZE, THAW, demands_application=True)
+
+
+# ------------------------------------------------------------- nothing is frozen
+
+
+@story
+def nothing_is_frozen_at_an_hour_that_nobody_has_chosen() -> None:
+    for wish, asked in ((BY_HOOKS, 1), (DEMANDING, 0)):
+        world = world_of(backup_first=wish)
+        world.request = RunRequest(on_request=True, owed=True)
+        oracles = make_strict(world)
+        world.tick()
+        oracles.check_ends()
+        check_calls(world)
+        oracles.check(len(world.the_source.requests) == asked, "not what the rule wants was asked for")
+        oracles.check(find_consistency(world) == ["point-in-time"] * asked, "writes went on, and it is not said")
+
+
+@story
+def nothing_is_frozen_for_a_backup_that_cannot_be_had() -> None:
+    world = world_of(backup_first=BY_HOOKS)
+    make_strict(world)
+    use_up(world, 20)
+    world.operations_weigh = 1
+    world.tick()
+    check_calls(world)
+    world.oracles.check(count_failed(world) == 1, "a backup was not made and nobody is told")
 
 
 # ------------------------------------------------------------- it is cut off

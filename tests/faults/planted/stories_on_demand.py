@@ -8,8 +8,9 @@ from typing import Any
 
 from rdbkeeper.domain.backup import Consistency
 from rdbkeeper.domain.backup_first import BackupFirst, name_backup
-from rdbkeeper.flows.runs.context import rule_tag
+from rdbkeeper.flows.runs.context import made_tag
 from tests.fakes.rdb_files import rdb_file
+from tests.faults.execution import STACK
 from tests.faults.fault import Kind
 from tests.faults.functions import FREEZE, THAW
 from tests.faults.planted.strict import check_done, make_strict
@@ -94,7 +95,7 @@ def an_unchecked_backup_stays_at_its_provider() -> None:
 # --------------------------------------------------------------- quota, others
 
 
-def _use_up(world: World, count: int) -> None:
+def use_up(world: World, count: int) -> None:
     """So many backups were made by hand within the last hours."""
     instance = world.the_source.find_instance(INSTANCE)
     assert instance is not None
@@ -111,7 +112,7 @@ def _use_up(world: World, count: int) -> None:
 @story
 def no_more_is_asked_for_than_a_day_allows() -> None:
     world = world_of(backup_first=BackupFirst())
-    _use_up(world, 20)
+    use_up(world, 20)
     world.operations_weigh = 1
     oracles = make_strict(world)
     world.tick()
@@ -125,7 +126,7 @@ def no_more_is_asked_for_than_a_day_allows() -> None:
 @story
 def the_last_one_of_a_day_is_made() -> None:
     world = world_of(backup_first=BackupFirst())
-    _use_up(world, 19)
+    use_up(world, 19)
     oracles = make_strict(world)
     world.tick()
     oracles.check(count_failed(world) == 0, "a backup was not made which the day allows")
@@ -134,7 +135,7 @@ def the_last_one_of_a_day_is_made() -> None:
 @story
 def the_backup_of_another_rule_bears_the_name_of_ours() -> None:
     world = world_of(backup_first=BackupFirst())
-    name = name_backup(rule_tag(RULE), world.clock.now())
+    name = name_backup(made_tag(STACK, RULE), world.clock.now())
     body = {"0001": rdb_file(60, seed=8)}
     backup = world.the_source.add_backup(INSTANCE, name, world.clock.now() - timedelta(hours=2), body, automatic=False)
     world.add_truth(backup, body)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from rdbkeeper.aws.errors import Family, translated
@@ -94,6 +95,17 @@ def read_key_pair(client: Any, name: str) -> KeyPair:
     return KeyPair(*pair)
 
 
+@contextmanager
+def _pointing_at_secret() -> Iterator[None]:
+    """Have errors that a person can mend name the field that names the secret."""
+    try:
+        yield
+    except (SourceDenied, SourceRefused) as error:
+        error.field = "secret"
+        raise
+
+
+@_pointing_at_secret()
 def read_api_key(client: Any, name: str) -> ApiKey:
     """The key for Tencent Cloud in the secret of that name. Raises SourceDenied, SourceRefused, SourceUnavailable."""
     values = _read(client, name, _OF_SOURCES)
@@ -104,6 +116,7 @@ def read_api_key(client: Any, name: str) -> ApiKey:
     return ApiKey(secret_id, secret_key, token)
 
 
+@_pointing_at_secret()
 def read_login(client: Any, name: str) -> Login:
     """The user in the secret of that name, as it is, spaces and all. Raises as read_api_key does."""
     values = _read(client, name, _OF_SOURCES)

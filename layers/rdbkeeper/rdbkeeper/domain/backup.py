@@ -35,6 +35,8 @@ class Instance:
 
     `members` are the ids of its nodes: a provider may file a backup under a node in place of the instance. `status` is
     the provider's own word; `available` is False while nothing can be done with the instance or its backups.
+    `data_tiering` is its word for whether part of the data lies on disk, "" where it says nothing.
+    `backup_retention_days` is None where it makes automatic backups and was not asked how long it keeps them.
     """
 
     provider: str
@@ -42,13 +44,21 @@ class Instance:
     engine: str
     status: str
     available: bool
-    backup_retention_days: int
+    backup_retention_days: int | None
     backup_window: str
     members: tuple[str, ...] = ()
+    data_tiering: str = ""
 
     @property
     def backups_enabled(self) -> bool:
-        return self.backup_retention_days > 0
+        return self.backup_retention_days != 0
+
+    def as_record(self) -> dict[str, Any]:
+        return {**vars(self), "members": list(self.members)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Instance:
+        return cls(**{**record, "members": tuple(record["members"])})
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,11 @@ class Shard:
 
     name: str
     slots: str = ""
+
+
+def tiers_data(said: str) -> bool:
+    """True where a provider says that part of the data lies on disk, which none exports ("Data tiering")."""
+    return said.lower() in ("enabled", "true")
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,7 @@ class EngineFacts:
 
     @property
     def tiers_data(self) -> bool:
-        """True where part of the data lies on disk, which no provider exports ("Data tiering")."""
-        return self.data_tiering.lower() in ("enabled", "true")
+        return tiers_data(self.data_tiering)
 
     def as_record(self) -> dict[str, Any]:
         return dict(vars(self))

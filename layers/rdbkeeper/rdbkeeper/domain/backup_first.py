@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from rdbkeeper.domain.backup import Backup, Consistency
-from rdbkeeper.domain.errors import BackupNotMade, BackupQuotaUsed, InvalidRequest, NotExportable
+from rdbkeeper.domain.backup import Backup, Consistency, Instance, tiers_data
+from rdbkeeper.domain.errors import BackupNotMade, BackupQuotaUsed, InvalidRequest, NotExportable, not_a_name
 from rdbkeeper.domain.moments import write_moment
 
 DAY = timedelta(hours=24)
@@ -44,11 +44,8 @@ class BackupFirst:
     def __post_init__(self) -> None:
         for field, name in (("freeze", self.freeze), ("thaw", self.thaw)):
             if name and not _FUNCTION.fullmatch(name):
-                raise InvalidRequest(
-                    f"{name[:80]!r} is not the name of a Lambda function.",
-                    field=f"backup_first.{field}",
-                    hint="Write its name alone, or name:alias; it lies in this stack's account and region.",
-                )
+                hint = "Write its name alone, or name:alias; it lies in this stack's account and region."
+                raise not_a_name(name, f"backup_first.{field}", "the name of a Lambda function", hint)
         if bool(self.freeze) != bool(self.thaw):
             raise InvalidRequest(
                 "Of the two hooks one is missing.",
@@ -84,8 +81,9 @@ class BackupFirst:
 class MadeBackup:
     """A backup that a run has asked for: the name it asked under, the backup's own id, and how consistent it is.
 
-    `backup_id` is "" until the provider lists it. One that `is_removed` again still counts for its day. `provider` and
-    `instance` are what it was made of, "" in records of before these were kept.
+    `backup_id` is "" until the provider lists it. One that `is_verified` has had a verified copy. One that `is_removed`
+    again still counts for its day. `provider` and `instance` are what it was made of, "" in records of before these
+    were kept.
     """
 
     name: str
@@ -96,6 +94,7 @@ class MadeBackup:
     is_removed: bool = False
     provider: str = ""
     instance: str = ""
+    is_verified: bool = False
 
     def is_of(self, provider: str, instance: str) -> bool:
         """True unless it is known to be of something else, to which a rule pointed before."""
@@ -151,43 +150,44 @@ class Freeze:
         return cls(**{**record, **moments})
 
 
-def name_backup(rule_tag: str, asked_at: datetime) -> str:
+def name_backup(tag: str, asked_at: datetime) -> str:
     """The name of a backup that a rule's run asks for: at most 40 letters, digits and hyphens, as every provider takes.
 
-    `rule_tag` is 8 hexadecimal digits.
+    `tag`, 8 hexadecimal digits, is the rule's own.
     """
-    return f"{NAMES_OF_OURS}{rule_tag}-{asked_at.astimezone(UTC):%Y%m%d%H%M%S}"
+    return f"{NAMES_OF_OURS}{tag}-{asked_at.astimezone(UTC):%Y%m%d%H%M%S}"
 
 
-def is_anothers(backup: Backup, rule_tag: str, now: datetime) -> bool:
+def is_anothers(backup: Backup, tag: str, now: datetime) -> bool:
     """True for what another rule had made for itself, and will remove; what is older it has forgotten.
 
     Where a provider knows no names of ours, its ids tell nothing.
     """
     name = _NAME_OF_OURS.fullmatch(backup.backup_id)
-    if name is None or name[1] == rule_tag:
+    if name is None or name[1] == tag:
         return False
     return backup.taken_at is None or now - backup.taken_at <= FORGOTTEN_AFTER
 
 
-def check_worth_making(backups: Iterable[Backup], made: Iterable[MadeBackup]) -> None:
+def check_worth_making(instance: Instance, backups: Iterable[Backup], made: Iterable[MadeBackup]) -> None:
     """Raise BackupNotMade or NotExportable for a backup that would not be copied, by what became of those before.
 
-    `backups` are those that are listed, anybody's; `made` are this rule's on record, of the same instance.
+    `backups` are those that are listed, anybody's; `made` are this rule's on record, of the same instance. Where the
+    instance does not say whether it tiers its data, the newest backup does.
     """
     listed = {backup.backup_id: backup for backup in backups}
-    uncopied = [one for one in made if not one.is_removed and (one.backup_id or one.name) in listed]
+    left = [one for one in made if not (one.is_removed or one.is_verified)]
+    uncopied = [one for one in left if (one.backup_id or one.name) in listed]
     if len(uncopied) >= MOST_UNCOPIED:
         raise BackupNotMade(
             f"{len(uncopied)} backups that this rule had made have no verified copy yet, so no other is asked for.",
             hint="See why they are not copied or not verified; or remove them by hand at the provider.",
         )
-    dated = [(one.taken_at, one) for one in listed.values() if one.taken_at is not None]
-    newest = max(dated, key=lambda item: item[0])[1] if dated else None
-    if newest is not None and newest.engine.tiers_data:
+    dated = [(one.taken_at, one.engine.data_tiering) for one in listed.values() if one.taken_at is not None]
+    if tiers_data(instance.data_tiering or max(dated, default=(None, ""))[1]):
         raise NotExportable(
-            f"{newest.instance} has data tiering, and its backups cannot be exported: so none is asked for.",
-            hint="Use an instance without data tiering, or end `backup_first`.",
+            f"{instance.name} has data tiering, and its backups cannot be exported: so none is asked for.",
+            hint='Use an instance without data tiering, or send `"backup_first": false` with an `update` of the rule.',
         )
 
 

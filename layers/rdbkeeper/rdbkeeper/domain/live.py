@@ -74,11 +74,12 @@ class LiveFindings:
 
 
 def join_findings(
-    findings: Sequence[LiveFindings], began: Sequence[datetime], plan_reason: str
+    findings: Sequence[LiveFindings], began: Sequence[datetime], plan: LivePlan
 ) -> tuple[Consistency, str]:
     """How consistent a backup is whose streams were read one after the other, and why: as the worst of them.
 
-    `began` says when each was begun.
+    `began` says when each was begun. What the plan's reason says is left out where it was not kept to: a server that
+    refuses SYNC only once it is asked is read key by key, and its findings say so.
     """
     order = list(Consistency)
     worst = max(findings, key=lambda found: order.index(found.consistency))
@@ -91,7 +92,8 @@ def join_findings(
         else:
             why = [*dict.fromkeys(found.reason for found in findings), one_by_one]
     reason = "; ".join(why)
-    return worst.consistency, f"{reason}. {plan_reason}" if plan_reason else reason
+    fell_back = worst.consistency is Consistency.LOGICAL and any(file.way is Way.FULL_SYNC for file in plan.files)
+    return worst.consistency, reason if fell_back or not plan.reason else f"{reason}. {plan.reason}"
 
 
 def _tell_logical(findings: Sequence[LiveFindings]) -> list[str]:

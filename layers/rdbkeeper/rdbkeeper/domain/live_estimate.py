@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from rdbkeeper.domain.errors import ServerTooLarge
 from rdbkeeper.domain.live import LiveFile
 from rdbkeeper.domain.outcome import human_duration, human_size
@@ -38,9 +41,21 @@ def check_fits(file: LiveFile, keys_per_second: int, bandwidth_mbps: int, longes
     raise ServerTooLarge(
         f"Reading the shard {file.shard.name}, {human_size(file.size_bytes)} in memory and {file.keys:,} keys, by "
         f"{file.way.value} would take {human_duration(seconds)}; one attempt has {human_duration(longest_s)}.",
-        hint="Use the provider's own backups if it makes any. Otherwise: allow full sync, which is the faster way, "
-        "raise the rule's keys_per_second or bandwidth_mbps, or divide the data among more shards.",
+        hint=" ".join(_remedies(file, keys_per_second, bandwidth_mbps, longest_s)),
     )
+
+
+def _remedies(file: LiveFile, keys_per_second: int, bandwidth_mbps: int, longest_s: float) -> list[str]:
+    """What would let one shard be read in time, each by itself."""
+    by_sync, fast = replace(file, way=Way.FULL_SYNC), max(keys_per_second, LOGICAL_KEYS_PER_S)
+    remedies = []
+    if estimate_s(by_sync, keys_per_second, bandwidth_mbps) <= longest_s:
+        remedies.append("Allow SYNC and REPLCONF to the rule's user, and let its `way` be `auto`.")
+    if estimate_s(file, fast, bandwidth_mbps) <= longest_s:
+        remedies.append(f"Raise the rule's keys_per_second to {math.ceil(file.keys / longest_s)}.")
+    if estimate_s(file, keys_per_second, 0) <= longest_s:
+        remedies.append("Raise the rule's bandwidth_mbps.")
+    return [*remedies, "Divide the data among more shards, or use the provider's own backups if it makes any."]
 
 
 def part_bytes_for(file: LiveFile) -> int:

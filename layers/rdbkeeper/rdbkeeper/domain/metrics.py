@@ -6,7 +6,9 @@ NAMESPACE = "rdbkeeper"
 HOURS_OVERDUE = "HoursOverdue"
 """Per rule, hourly: by how many hours its newest verified copy is overdue; 0 while it is not."""
 RECONCILED = "Reconciled"
-"""Per stack: 1 for each reconciling that came to its end. The template's alarm reads it."""
+"""Per stack: 1 for each reconciling that came to its end. An alarm of the template reads it."""
+WRITES_STILL_FROZEN = "WritesStillFrozen"
+"""Per stack, hourly: how many freezes no run ends any more and reconciling could not end; 0 as a rule."""
 
 SERVICE = "rdbkeeper"
 

@@ -14,13 +14,14 @@ from rdbkeeper.domain.moments import write_moment
 
 
 class Status(StrEnum):
-    """What became of a backup in a run."""
+    """What became of a backup in a run; `less consistent` tells of one besides, that its hooks made no difference."""
 
     COPIED = "copied"
     PRESENT = "present"
     POSTPONED = "postponed"
     SKIPPED = "skipped"
     FAILED = "failed"
+    LESS_CONSISTENT = "less consistent"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class Outcome:
     file_count: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
+
+    @property
+    def message_and_hint(self) -> tuple[str, str]:
+        """Of the detail, what happened, and what to do ("" where it does not say)."""
+        message, _, hint = self.detail.partition(" Hint: ")
+        return message, hint
 
     def as_record(self) -> dict[str, Any]:
         return {**vars(self), "status": self.status.value}
@@ -100,6 +107,11 @@ def describe(outcome: Outcome) -> str:
     return f"{outcome.backup_id} {outcome.status.value}{': ' if facts else ''}{' - '.join(facts)}"
 
 
+def has_failed(outcomes: Sequence[Outcome]) -> bool:
+    """True when one of them did."""
+    return any(outcome.status is Status.FAILED for outcome in outcomes)
+
+
 def count_statuses(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """How many backups came to which end; plain data, and small however many backups there are."""
     return dict(Counter(outcome.status.value for outcome in outcomes))
@@ -120,12 +132,22 @@ def report_line(
     `orders: 3 backups found, 2 already kept, 1 copied (2 files, 1.2 GB in 14 s), verified, 0 failed; next run …`
     """
     counts = Counter(decided) + Counter(count_statuses(outcomes))
-    parts = [f"{_plural(counts.total(), 'backup')} found", f"{counts[Status.PRESENT]} already kept"]
+    found = counts.total() - counts[Status.LESS_CONSISTENT]
+    parts = [f"{_plural(found, 'backup')} found", f"{counts[Status.PRESENT]} already kept"]
     parts += _copied_parts([outcome for outcome in outcomes if outcome.status is Status.COPIED])
     parts += [f"{counts[status]} {status.value}" for status in (Status.POSTPONED, Status.SKIPPED) if counts[status]]
-    parts += [f"{counts[Status.FAILED]} failed", *notes]
-    when = f"{next_fire:%a %d %b %H:%M} {time_zone}" if next_fire else "none is scheduled"
-    return f"{rule}: {', '.join(parts)}; next run {when}"
+    parts += [f"{counts[Status.FAILED]} failed", *_less_consistent_parts(outcomes), *notes]
+    return f"{rule}: {', '.join(parts)}; {tell_next_run(next_fire, time_zone)}"
+
+
+def tell_next_run(next_fire: datetime | None, time_zone: str) -> str:
+    """When a rule runs next, as a run's line ends."""
+    return f"next run {next_fire:%a %d %b %H:%M} {time_zone}" if next_fire else "no next run is scheduled"
+
+
+def _less_consistent_parts(outcomes: Sequence[Outcome]) -> list[str]:
+    why = [outcome.reason for outcome in outcomes if outcome.status is Status.LESS_CONSISTENT]
+    return [f"{len(why)} less consistent than its hooks would make it ({', '.join(why)})"] if why else []
 
 
 def _copied_parts(copied: Sequence[Outcome]) -> list[str]:

@@ -63,7 +63,7 @@ class Decision:
         if self.keeps:
             return f"It stays: {'; '.join(_SENTENCES[reason] for reason in self.reasons)}."
         what = "It is damaged, and the" if DAMAGED_NOT_KEPT in self.reasons else "The"
-        return f"{what} retention does not keep it: {self.retention}."
+        return f"{what} retention does not keep it; it keeps only {self.retention}."
 
 
 def decide(

@@ -11,10 +11,17 @@ from typing import Any
 
 from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.cycle import Cycle
-from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken
+from rdbkeeper.domain.errors import InvalidRequest, PlaceTaken, not_a_name
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, OutgoingRetention, Retention
-from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess, check_access, check_provider
+from rdbkeeper.domain.source import (
+    LIVE_PROVIDER,
+    NO_ACCESS,
+    SourceAccess,
+    check_access,
+    check_provider,
+    how_to_name,
+)
 from rdbkeeper.domain.vault import DEFAULT_VAULT, TRIAL_PREFIX, check_vault_name
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -72,7 +79,8 @@ class Rule:
     `role` is the name of a role of its own, "" for the stack's. `bandwidth_mbps` caps a run's copying, in megabits
     (1,000,000 bits) a second over all of its sandboxes; 0 is no cap. `watched_since` is from when on it can be overdue:
     when it was made, resumed, or pointed at another instance or place; None, which becomes `created_at`, when it was
-    made. `former_places` are where its copies lay before edits, the last one last.
+    made. `former_places` are where its copies lay before edits, the last one last. With `has_former_copies` those of
+    another instance, at which it pointed before, lie in its place.
     """
 
     name: str
@@ -93,6 +101,7 @@ class Rule:
     revision: int = 1
     watched_since: datetime | None = None
     former_places: tuple[Place, ...] = ()
+    has_former_copies: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -102,9 +111,9 @@ class Rule:
             raise InvalidRequest(
                 f"A rule for {LIVE_PROVIDER} has no backups to ask for: each of its runs takes one of its own.",
                 field="backup_first",
-                hint="Leave the field out.",
+                hint='Send `"backup_first": false` with it.',
             )
-        check_instance_name(self.instance, "source.instance")
+        check_instance_name(self.instance, "source.instance", self.provider)
         check_vault_name(self.vault, "vault")
         check_prefix(self.prefix)
         if self.place.path.startswith(TRIAL_PREFIX):
@@ -114,11 +123,8 @@ class Rule:
                 hint="Choose another prefix, such as `redis/`.",
             )
         if self.role and not _ROLE.fullmatch(self.role):
-            raise InvalidRequest(
-                f"{self.role[:80]!r} is not the name of an IAM role.",
-                field="role",
-                hint="Leave it out for the stack's own role, or write the name alone, without account and path.",
-            )
+            hint = "Leave it out for the stack's own role, or write the name alone, without account and path."
+            raise not_a_name(self.role, "role", "the name of an IAM role", hint)
         _check_bandwidth(self.bandwidth_mbps)
         if not 0 <= self.audit_every_days <= MOST_AUDIT_DAYS:
             raise InvalidRequest(
@@ -174,6 +180,7 @@ class Rule:
             "created_at": write_moment(self.created_at),
             "watched_since": write_moment(self.watched_since or self.created_at),
             "former_places": [place.as_text(self.vault) for place in self.former_places],
+            "has_former_copies": self.has_former_copies,
         }
 
     def in_state(self, state: RuleState) -> Rule:
@@ -182,7 +189,13 @@ class Rule:
 
     def has_same_target(self, other: Rule) -> bool:
         """True when both protect the same instance at the same place."""
-        return (self.provider, self.place) == (other.provider, other.place)
+        is_same_instance = self.provider == other.provider and self.access.leads_to_same(other.access)
+        return is_same_instance and self.place == other.place
+
+    @property
+    def has_moved(self) -> bool:
+        """True once it was pointed at another instance or place."""
+        return self.has_former_copies or bool(self.former_places)
 
     def is_same_wish(self, other: Rule) -> bool:
         """True when both say the same about what to protect, when, and where to; however far each has come."""
@@ -210,6 +223,7 @@ class Rule:
             created_at=datetime.fromisoformat(record["created_at"]),
             watched_since=datetime.fromisoformat(record["watched_since"]) if "watched_since" in record else None,
             former_places=tuple(Place.from_text(text, record["vault"]) for text in record.get("former_places", ())),
+            has_former_copies=record.get("has_former_copies", False),
         )
 
 
@@ -233,21 +247,15 @@ def _wish(rule: Rule) -> tuple[object, ...]:
 def check_name(name: str, field: str = "name") -> None:
     """Raise InvalidRequest, naming the field it stands in, unless `name` can be a rule's name."""
     if not _NAME.fullmatch(name):
-        raise InvalidRequest(
-            f"{name[:80]!r} is not a rule's name.",
-            field=field,
-            hint="Begin with a lower-case letter; then up to 30 lower-case letters, digits and hyphens.",
-        )
+        hint = "Begin with a lower-case letter; then up to 30 lower-case letters, digits and hyphens."
+        raise not_a_name(name, field, "a rule's name", hint)
 
 
-def check_instance_name(name: str, field: str) -> None:
-    """Raise InvalidRequest, naming the field it stands in, unless `name` can be an instance's name."""
+def check_instance_name(name: str, field: str, provider: str = "") -> None:
+    """Raise InvalidRequest, naming the field it stands in, unless `name` can be an instance's; "" is any provider."""
     if len(name) > LONGEST_INSTANCE or not _INSTANCE.fullmatch(name):
-        raise InvalidRequest(
-            f"{name[:80]!r} is not the id of an instance.",
-            field=field,
-            hint="Use the replication group's or cluster's id: lower-case letters, digits and single hyphens.",
-        )
+        form = f"up to {LONGEST_INSTANCE} lower-case letters, digits and single hyphens, the first a letter."
+        raise not_a_name(name, field, "the name of an instance", f"{how_to_name(provider)}: {form}")
 
 
 def check_place_is_free(rule: Rule, others: Iterable[Rule]) -> None:

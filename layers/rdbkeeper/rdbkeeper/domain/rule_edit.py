@@ -43,10 +43,11 @@ class RuleEdit:
         edited = replace(rule, **self._said(rule), revision=rule.revision + 1)
         if edited.is_same_wish(rule):
             return rule
-        if edited.has_same_target(rule):
-            if not edited.access.leads_to_same(rule.access):
-                # What lies in the place is of another server, as if it had been there before the rule.
-                return replace(edited, watched_since=now, outgoing=let_go(rule.outgoing, KEEP_EVERYTHING, now))
+        if edited.place == rule.place:
+            if not edited.has_same_target(rule):
+                # What lies in the place is of another instance, as if it had been there before the rule.
+                outgoing = let_go(rule.outgoing, KEEP_EVERYTHING, now)
+                return replace(edited, watched_since=now, outgoing=outgoing, has_former_copies=True)
             if edited.cycle.time_zone != rule.cycle.time_zone and rule.counts_by_calendar(now):
                 # The same words mean other copies in another zone: for the grace period all of them stay.
                 return replace(edited, outgoing=let_go(rule.outgoing, KEEP_EVERYTHING, now))
@@ -59,6 +60,7 @@ class RuleEdit:
         return replace(
             edited,
             former_places=former,
+            has_former_copies=False,
             watched_since=now,
             outgoing=let_go((), KEEP_EVERYTHING, now) if edited.retention != KEEP_EVERYTHING else (),
         )

@@ -20,7 +20,8 @@ class RunRequest:
     before this one in its chain, and `tried` holds the ids of the copies that they tried and did not make. With
     `audits` the run reads copies again and copies nothing, at most `most_gigabytes` (10^9 bytes) of them; 0 is as many
     as is usual. With `backs_up` the run asks for a backup first, whatever its rule says. `scheduled_at` is when
-    a timer's run was due, as Scheduler writes it; "" for the others.
+    a timer's run was due, as Scheduler writes it; "" for the others. One that is `owed` was started by reconciling, for
+    a run that was put off, denied something or missed: nobody has chosen its hour.
     """
 
     on_request: bool = False
@@ -31,6 +32,7 @@ class RunRequest:
     most_gigabytes: int = 0
     backs_up: bool = False
     scheduled_at: str = ""
+    owed: bool = False
 
     @property
     def may_hand_over(self) -> bool:
@@ -49,6 +51,7 @@ class RunRequest:
     def as_record(self) -> dict[str, Any]:
         asked = {"audits": True, "most_gigabytes": self.most_gigabytes} if self.audits else {}
         asked |= {"backs_up": True} if self.backs_up else {}
+        asked |= {"owed": True} if self.owed else {}
         return {
             "requested": self.on_request,
             "chain": self.chain,
@@ -78,4 +81,5 @@ class RunRequest:
             most_gigabytes=most_gigabytes,
             backs_up=record.get("backs_up") is True,
             scheduled_at=str(record.get("scheduled_at", "")),
+            owed=record.get("owed") is True,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rdbkeeper.domain.addresses import is_never_reached
 from rdbkeeper.domain.errors import InvalidRequest
 
 LIVE_PROVIDER = "redis"
@@ -22,8 +23,10 @@ MOST_KEYS_PER_SECOND = 1_000_000
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z0-9]+){1,3}")
 # The stack's functions may read only secrets below this name ("CreateSecret": the characters that a name may have).
 _SECRET = re.compile(r"rdbkeeper/[A-Za-z0-9/_+=.@-]{1,400}")
-_HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
-_ADDRESS = re.compile(rf"(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>{_NAME})):(?P<port>[0-9]{{1,5}})")
+# No top-level domain is a number, so whatever ends in one is to be an IPv4 address ("URL", WHATWG: "ends in a number").
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?[0-9]+")
 
 
 class Way(StrEnum):
@@ -108,8 +111,10 @@ def check_access(provider: str, access: SourceAccess, parent: str = "source.") -
 _WHAT_IS_NEEDED = {
     "region": "Name the region of the instance, such as ap-guangzhou.",
     "secret": 'Name a secret below `rdbkeeper/` that holds {"secret_id": "...", "secret_key": "..."}.',
-    "address": "Write host:port; for a cluster that of any node.",
+    "address": "Write host:port alone, the port 1 to 65535, IPv6 in brackets; of a cluster that of any node. TLS goes "
+    "into `tls`, user and password into the secret that `secret` names.",
 }
+WHERE_LOGINS_GO = "User and password go into a secret below `rdbkeeper/` in Secrets Manager, which `secret` names."
 
 
 def _check_forms(access: SourceAccess, parent: str) -> None:
@@ -120,16 +125,44 @@ def _check_forms(access: SourceAccess, parent: str) -> None:
         hint = "Write the name of a secret that begins with `rdbkeeper/`; other secrets this stack must not read."
         raise _wrong(parent, "secret", "is not the name of a secret that this stack may read", hint)
     if access.address:
-        found = _ADDRESS.fullmatch(access.address)
-        if found is None or not 1 <= int(found["port"]) <= 65535:
-            raise _wrong(parent, "address", "is no address", _WHAT_IS_NEEDED["address"])
+        _check_address(access.address, parent)
     if not FEWEST_KEYS_PER_SECOND <= access.keys_per_second <= MOST_KEYS_PER_SECOND:
         hint = f"Write {FEWEST_KEYS_PER_SECOND} to {MOST_KEYS_PER_SECOND}."
         raise _wrong(parent, "keys_per_second", "is no such rate", hint)
 
 
+def _check_address(address: str, parent: str) -> None:
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 1 <= int(found["port"]) <= 65535:
+        raise _wrong(parent, "address", "is no address", _WHAT_IS_NEEDED["address"])
+    host = found["ipv6"] or found["name"]
+    if found["name"] and not _ENDS_IN_NUMBER.fullmatch(host):
+        return  # what a name stands for is looked at whenever it is connected to
+    try:
+        leads_nowhere = is_never_reached(host)
+    except ValueError:
+        raise _wrong(parent, "address", "is no address", _WHAT_IS_NEEDED["address"]) from None
+    if leads_nowhere:
+        what = "is a link-local, metadata, multicast or reserved address"
+        raise _wrong(parent, "address", what, "Use the server's own address.")
+
+
 def _wrong(parent: str, name: str, what: str, hint: str) -> InvalidRequest:
     return InvalidRequest(f"The field {parent}{name} {what}.", field=f"{parent}{name}", hint=hint)
+
+
+def how_to_name(provider: str) -> str:
+    """How a rule or a request names an instance of that provider."""
+    return _HOW_INSTANCES_ARE_NAMED.get(provider, "Use the name under which its copies lie")
+
+
+_HOW_INSTANCES_ARE_NAMED = {
+    "elasticache": "Use the id of the replication group, or of a node that belongs to none",
+    "elasticache-serverless": "Use the name of the cache",
+    "memorydb": "Use the name of the cluster",
+    "tencentdb": "Use the id of the instance, `crs-...`",
+    LIVE_PROVIDER: "Choose a name under which its copies are to lie; the server's own goes into `address`",
+}
 
 
 def name_missing(provider: str, instance: str, access: SourceAccess) -> tuple[str, str]:

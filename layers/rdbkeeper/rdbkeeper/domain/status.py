@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from rdbkeeper.domain.backup import Instance
+from rdbkeeper.domain.backup_first import Freeze
 from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.outcome import Outcome, human_duration
@@ -168,6 +169,13 @@ def show(rule: Rule, status: RuleStatus, now: datetime) -> Shown:
     return Shown("active")
 
 
+def describe_freeze(freeze: Freeze | None, now: datetime) -> dict[str, str] | None:
+    """Writes that are frozen for longer than they may be: of which instance, since when, and what is to thaw them."""
+    if freeze is None or now < freeze.until or freeze.may_come_late(now):
+        return None  # in its time, or its run goes on thawing it
+    return {"instance": freeze.instance, "since": write_moment(freeze.since), "thaw": freeze.thaw}
+
+
 def hours_overdue(rule: Rule, status: RuleStatus, now: datetime) -> float:
     """By how many hours the newest verified copy is older than it may be; 0.0 while it is not.
 
@@ -259,7 +267,10 @@ POSTPONING = frozenset({"InstanceNotFound", "InstanceNotAvailable"})
 INSTANCE_BLOCKS = POSTPONING | {"BackupsDisabled"}
 """The blocks that the instance's own state tells, so that reconciling can see that they are over."""
 
-RETRIED_BLOCKS = frozenset({"VaultDenied", "SourceDenied", "RunDidNotStart"})
+LIVE_BLOCKS = frozenset({"SourceRefused", "SyncRefused"})
+"""What a server that is reached directly says no to until a person has changed something there, or the rule."""
+
+RETRIED_BLOCKS = frozenset({"VaultDenied", "SourceDenied", "RunDidNotStart"}) | LIVE_BLOCKS
 """The blocks whose end only a run can find out, so that reconciling starts one every few hours."""
 
 VAULT_BLOCKS = frozenset({"VaultOffline", "VaultNotFound"})

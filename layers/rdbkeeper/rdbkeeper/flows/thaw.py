@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from rdbkeeper.domain.backup_first import Freeze
-from rdbkeeper.domain.errors import HookMissing
+from rdbkeeper.domain.errors import HookFailed, HookMissing
 from rdbkeeper.domain.moments import write_moment
+from rdbkeeper.domain.rule import Rule
 from rdbkeeper.ports import Hooks, Journal, Record, RuleTable, RunTable
 
 # How long a hook may take. A synchronous call may last 15 minutes; one that freezes writes should take seconds.
 LONGEST_HOOK_S = 60.0
 
 
-def hook_request(rule: str, instance: str, run: str, phase: str) -> Record:
+def hook_request(rule: str, provider: str, instance: str, run: str, phase: str) -> Record:
     """What a hook is called with; `phase` is `freeze` or `thaw`, so that one function can be both."""
-    return {"rule": rule, "instance": instance, "run": run, "phase": phase}
+    return {"rule": rule, "provider": provider, "instance": instance, "run": run, "phase": phase}
 
 
 def thaw(
@@ -24,19 +25,21 @@ def thaw(
     """Call what thaws, and strike the freeze off the record. Raises HookFailed, and then the freeze stays on record.
 
     False where it stays as well, as the call that was to freeze may still come through: to be thawed again. Where what
-    thaws is gone, the rule's present hook is called in its stead; HookMissing where it names none: that is told once,
-    and the freeze struck off, as nobody could ever end it.
+    thaws fails, or cannot be called, the present hook of a rule of the same instance is called in its stead, and where
+    it is gone that of any. HookMissing where the rule names none then: that is told once, and the freeze struck off, as
+    nobody could ever end it.
     """
-    request = hook_request(rule, freeze.instance, freeze.execution.rsplit("/", 1)[-1], "thaw")
+    request = hook_request(rule, freeze.provider, freeze.instance, freeze.execution.rsplit("/", 1)[-1], "thaw")
     called = freeze.thaw
     try:
         hooks.call(called, request, LONGEST_HOOK_S)
-    except HookMissing as error:
-        called = _find_present_thaw(rule, rules)
-        if not called:
+    except HookFailed as error:
+        is_gone = isinstance(error, HookMissing)
+        called = _find_present_thaw(rules.find_rule(rule), freeze, of_any_instance=is_gone)
+        if is_gone and not called:
             runs.forget_freeze(rule, freeze.execution)
             raise _cannot_be_thawed(freeze) from error
-        if called == freeze.thaw:
+        if called in ("", freeze.thaw):
             raise
         hooks.call(called, request, LONGEST_HOOK_S)
     told = f"Writes to {freeze.instance} go on: {called} was called."
@@ -49,9 +52,12 @@ def thaw(
     return True
 
 
-def _find_present_thaw(name: str, rules: RuleTable) -> str:
-    rule = rules.find_rule(name)
-    return rule.backup_first.thaw if rule is not None and rule.backup_first is not None else ""
+def _find_present_thaw(rule: Rule | None, freeze: Freeze, *, of_any_instance: bool) -> str:
+    """What a rule has called by now to thaw, or "". One that is meant for another instance may do nothing to this."""
+    if rule is None or rule.backup_first is None:
+        return ""
+    is_of_it = rule.instance == freeze.instance and freeze.provider in ("", rule.provider)
+    return rule.backup_first.thaw if is_of_it or of_any_instance else ""
 
 
 def _cannot_be_thawed(freeze: Freeze) -> HookMissing:

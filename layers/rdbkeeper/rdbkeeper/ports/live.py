@@ -13,7 +13,7 @@ class LiveStream(ByteStream, Protocol):
     """One shard as an RDB file of a length that nobody knows before its end.
 
     `readinto` returns 0 only when the file is whole; it raises ServerLost when the server goes away or falls silent
-    before that, and KeyUndumpable, SyncRefused. What it raises cannot be helped by going on.
+    before that, and KeyUndumpable, SourceDenied, SyncRefused. What it raises cannot be helped by going on.
     """
 
     @property

@@ -207,8 +207,11 @@ class ProbeFindings:
 class Adapters(Protocol):
     """Gives the adapters that a rule's own facts decide on."""
 
-    def source(self, provider: str, access: SourceAccess = NO_ACCESS) -> Source:
-        """The source for a provider that lists backups; what reads its secret is the first call to it."""
+    def source(self, provider: str, access: SourceAccess = NO_ACCESS, longest_call_s: float | None = None) -> Source:
+        """The source for a provider that lists backups; what reads its secret is the first call to it.
+
+        With `longest_call_s` each of its calls is made once, and given up when it has taken so long.
+        """
 
     def live_source(self, access: SourceAccess) -> LiveSource:
         """The source for a server that is reached directly; what reads its secret is the first call to it."""

@@ -133,6 +133,8 @@ from rdbkeeper.domain.errors.requests import (
     UnknownAction,
     VaultInUse,
     VaultNotFound,
+    is_address_or_arn,
+    not_a_name,
 )
 from rdbkeeper.domain.errors.runs import (
     ConsistencyMissed,
@@ -272,5 +274,7 @@ __all__ = [
     "VaultUnfit",
     "WorkerDenied",
     "WorkerDied",
+    "is_address_or_arn",
+    "not_a_name",
     "unexpected",
 ]

@@ -13,6 +13,20 @@ class InvalidRequest(RequestError):
     """A field is missing, unknown, or not of its form."""
 
 
+def is_address_or_arn(text: str) -> bool:
+    """True for what may hold a password or an account, and is not to be repeated."""
+    return any(mark in text for mark in ":/@")
+
+
+def not_a_name(text: str, field: str, what: str, hint: str) -> InvalidRequest:
+    """The error for a text that is not `what`, which it shows unless a password or an account may stand in it."""
+    if is_address_or_arn(text):
+        said = f"The field {field} looks like an address or an ARN, and is not {what}."
+    else:
+        said = f"{text[:80]!r} is not {what}."
+    return InvalidRequest(said, field=field, hint=hint)
+
+
 class UnknownAction(RequestError):
     """The request names an action that does not exist."""
 

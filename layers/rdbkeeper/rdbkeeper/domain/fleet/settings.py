@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.errors import InvalidRequest
 
 ALIAS = "live"
@@ -26,7 +27,10 @@ NO_NETWORK = Network()
 
 @dataclass(frozen=True)
 class FleetSettings:
-    """What the template says about the fleet; `stack_id` tells this stack from others of its name, "" where unknown."""
+    """What the template says about the fleet; `stack_id` tells this stack from others of its name, "" where unknown.
+
+    `hook_function_arns` are the functions that rules may name to freeze and thaw writes, without alias or version.
+    """
 
     stack: str
     prototype_function: str
@@ -35,6 +39,7 @@ class FleetSettings:
     log_retention_days: int
     alarm_topic_arn: str
     rule_role_arns: tuple[str, ...] = ()
+    hook_function_arns: tuple[str, ...] = ()
     stack_id: str = ""
     network: Network = NO_NETWORK
 
@@ -86,6 +91,19 @@ class FleetSettings:
                 hint=f"{allowed} Leave the field out for the stack's own, or add the role to the stack's parameter "
                 "AllowedRuleRoleArns.",
             )
+
+    def check_hooks(self, backup_first: BackupFirst | None) -> None:
+        """Raise InvalidRequest for a function, by whatever alias, that the stack does not allow its rules to call."""
+        allowed = [arn.rsplit(":", 1)[-1] for arn in self.hook_function_arns]
+        hooks = (("freeze", backup_first.freeze), ("thaw", backup_first.thaw)) if backup_first else ()
+        for field, function in hooks:
+            if function and function.partition(":")[0] not in allowed:
+                told = f"It allows {', '.join(allowed)}." if allowed else "It allows none so far."
+                raise InvalidRequest(
+                    f"The stack {self.stack} does not allow its rules to call the function {function}.",
+                    field=f"backup_first.{field}",
+                    hint=f"{told} Add the function's ARN to the stack's parameter AllowedHookFunctionArns.",
+                )
 
     def get_network(self, *, is_live: bool) -> Network:
         """Where a rule's function lies: in the stack's network when its server is reached directly, else in none.

@@ -9,6 +9,7 @@ from rdbkeeper.domain.backup import Instance
 from rdbkeeper.domain.errors import RdbkeeperError, VaultError
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.rule import Rule, RuleState
+from rdbkeeper.domain.run_request import RunRequest
 from rdbkeeper.domain.source import LIVE_PROVIDER, NO_ACCESS, SourceAccess
 from rdbkeeper.domain.status import (
     INSTANCE_BLOCKS,
@@ -29,6 +30,8 @@ from rdbkeeper.ports import Record
 _SETTLED = (RuleState.ACTIVE, RuleState.PAUSED)
 # A run that is denied something fails: often enough to go on soon after it was granted, too rarely to bury the history.
 HOURS_BETWEEN_RETRIES = 6
+# Of the rules whose instances cannot be listed.
+MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,15 @@ class RefreshBlocks:
         vaults = self._read_vaults()
         settled = [rule for rule in rules if rule.state in _SETTLED]
         for reached in dict.fromkeys(map(_reached_by, settled)):
+            rules_there = [rule for rule in settled if _reached_by(rule) == reached]
             try:
                 seen = _Seen(self._read_instances(*reached), vaults)
             except RdbkeeperError as error:
-                self.work.journal.error("InstancesUnread", str(error), reason=error.code)
-                results.append(RuleResult("", error=error))
+                unread = _unread(error, *reached, [rule.name for rule in rules_there])
+                self.work.journal.error("InstancesUnread", str(unread), reason=unread.code)
+                results.append(RuleResult("", error=unread))
                 continue
-            results += [
-                self._guard(rule, statuses.get(rule.name, RuleStatus()), seen)
-                for rule in settled
-                if _reached_by(rule) == reached
-            ]
+            results += [self._guard(rule, statuses.get(rule.name, RuleStatus()), seen) for rule in rules_there]
         return results
 
     def _read_instances(self, provider: str, access: SourceAccess) -> dict[str, Instance] | None:
@@ -182,7 +183,8 @@ class RefreshBlocks:
     def _start(self, rule: Rule, status: RuleStatus, code: str, reason: str, hour: str = "") -> RuleResult:
         # Named after the run before it: repeated, this starts no second one.
         last = status.last_run.run if status.last_run else ""
-        self.work.services.start_run(rule.name, self.work.name_run(rule, f"owed after {last} {hour}"))
+        wish = RunRequest(on_request=True, owed=True).as_record()
+        self.work.services.start_run(rule.name, self.work.name_run(rule, f"owed after {last} {hour}"), wish)
         self.work.journal.bind(rule=rule.name).warning(code, reason)
         return RuleResult(rule.name, repairs=(repair_record(rule.name, rule.instance, code, reason),))
 
@@ -190,6 +192,14 @@ class RefreshBlocks:
 def _reached_by(rule: Rule) -> tuple[str, SourceAccess]:
     """By what the rule's instance is listed: rules that say the same share one listing."""
     return rule.provider, NO_ACCESS if rule.is_live else rule.access
+
+
+def _unread(error: RdbkeeperError, provider: str, access: SourceAccess, names: Sequence[str]) -> RdbkeeperError:
+    """The error of a listing, with whose instances were to be listed, where, and by which secret."""
+    where = f"{provider}, {access.region}, the secret {access.secret}" if access.region else provider
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    whose = f"{', '.join(names[:MOST_NAMED])}{more}"
+    return type(error)(f"The instances of the rules {whose} ({where}) are not known: {error.message}", hint=error.hint)
 
 
 def _owes_run(rule: Rule, block: Block) -> bool:

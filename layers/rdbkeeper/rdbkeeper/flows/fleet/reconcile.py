@@ -12,7 +12,7 @@ from rdbkeeper.domain.errors import PlaceTaken, RdbkeeperError, RuleBusy, TableE
 from rdbkeeper.domain.fleet.changes import Change, LeaveAlone
 from rdbkeeper.domain.fleet.parts import Fleet
 from rdbkeeper.domain.fleet.plan import Registry, needs_closer_look, plan, plan_end
-from rdbkeeper.domain.metrics import HOURS_OVERDUE, RECONCILED, rule_dimensions, stack_dimensions
+from rdbkeeper.domain.metrics import HOURS_OVERDUE, RECONCILED, WRITES_STILL_FROZEN, rule_dimensions, stack_dimensions
 from rdbkeeper.domain.rule import Rule, RuleState
 from rdbkeeper.domain.status import RuleStatus, hours_overdue, missed_fire
 from rdbkeeper.flows.defects import report_defect
@@ -28,6 +28,8 @@ from rdbkeeper.ports import Record
 AT_ONCE = 4
 # Nothing is begun that might not end before the invocation does; what is left is the next hour's.
 RESERVE_S = 120.0
+# So long it takes at most to tell what became of everything.
+ANSWER_S = 30.0
 
 WorkOnRule = Callable[[str, tuple[Change, ...]], RuleResult]
 
@@ -47,11 +49,12 @@ class Reconcile:
         """
         if self.work.rules.fleet_has_ended():
             return self._refuse_after_the_end(dry_run=dry_run)
-        # Before anything that may fail: somebody's writes wait for it.
-        thawed = [] if dry_run else thaw_what_is_left(self.work)
         rules, statuses = self.work.rules.rules(), self.work.rules.statuses()
+        thawed: list[RuleResult] = []
         if not dry_run:
             self._measure(rules, statuses)
+            # Before anything else that may fail: somebody's writes wait for it.
+            thawed = self._thaw()
         fleet = self.work.services.observe()
         # Once more after the fleet: what was made in between belongs to a rule that is read, and is no stray.
         rules = self.work.rules.rules()
@@ -77,7 +80,7 @@ class Reconcile:
         try:
             results = self._work_through(plan_end(self.work.stack, self.work.services.observe()), self._carry_out)
         finally:
-            thawed = thaw_everything(self.work)  # when its runs are stopped, or whatever kept them from being
+            thawed = self._thaw_everything()  # when its runs are stopped, or whatever kept them from being
         results += thawed
         self._let_go_of_vaults()
         answer = describe_results(len(results), results)
@@ -108,8 +111,21 @@ class Reconcile:
     def _refuse_after_the_end(self, *, dry_run: bool) -> Record:
         """Make nothing; what the end could not thaw is tried again."""
         self.work.journal.warning("FleetHasEnded", "The stack is being deleted, so nothing is made any more.")
-        thawed = [] if dry_run else thaw_everything(self.work)
+        thawed = [] if dry_run else self._thaw_everything()
         return {**describe_results(0, thawed), "line": "nothing was made: the stack is being deleted"}
+
+    # ------------------------------------------------------------------ thaw
+
+    def _thaw(self) -> list[RuleResult]:
+        """Thaw what runs have left frozen, and tell how much of it could not be."""
+        reserve_s = self.seconds_left() / 2  # functions that hang do not keep the fleet from being repaired
+        thawed = thaw_what_is_left(self.work, lambda: self.seconds_left() - reserve_s)
+        still_frozen = sum(result.error is not None for result in thawed)
+        self.work.journal.measure(WRITES_STILL_FROZEN, still_frozen, stack_dimensions(self.work.stack.stack))
+        return thawed
+
+    def _thaw_everything(self) -> list[RuleResult]:
+        return thaw_everything(self.work, lambda: self.seconds_left() - ANSWER_S)
 
     # ------------------------------------------------------------------ look
 

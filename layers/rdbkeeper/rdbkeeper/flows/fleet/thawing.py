@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from rdbkeeper.domain.backup_first import Freeze
-from rdbkeeper.domain.errors import TableError
+from rdbkeeper.domain.errors import HookUnanswered, HookUncalled, TableError
 from rdbkeeper.flows.fleet.repairs import RuleResult, hold, repair_record
 from rdbkeeper.flows.fleet.work import FleetWork
+from rdbkeeper.flows.thaw import thaw
+from rdbkeeper.ports import Hooks, Record
+
+# Functions of owners that are called side by side: one that hangs is waited for.
+AT_ONCE = 4
+# In less, no function is expected to answer.
+SHORTEST_CALL_S = 5.0
+
+SecondsLeft = Callable[[], float]
 
 
-def thaw_what_is_left(work: FleetWork) -> list[RuleResult]:
-    """Thaw every freeze on record whose run has ended or has had its time; its rule may be gone by now."""
-    return _thaw_all(work, work.runs.freezes(), spares_runs=True)
+def thaw_what_is_left(work: FleetWork, seconds_left: SecondsLeft) -> list[RuleResult]:
+    """Thaw every freeze on record whose run has ended or has had its time; its rule may be gone by now.
+
+    What there is no time for counts as failed, as does what cannot be thawed.
+    """
+    return _thaw_all(work, work.runs.freezes(), seconds_left, spares_runs=True)
 
 
-def thaw_everything(work: FleetWork) -> list[RuleResult]:
+def thaw_everything(work: FleetWork, seconds_left: SecondsLeft) -> list[RuleResult]:
     """Thaw every freeze on record, whatever is going: the stack goes, and nobody looks again in an hour."""
     try:
         freezes = work.runs.freezes()
@@ -24,22 +37,35 @@ def thaw_everything(work: FleetWork) -> list[RuleResult]:
         message = f"Whether writes are frozen cannot be looked up: {error}"
         work.journal.error("WritesStillFrozen", message, reason=error.code)
         return []
-    return _thaw_all(work, freezes, spares_runs=False)
+    return _thaw_all(work, freezes, seconds_left, spares_runs=False)
 
 
-def _thaw_all(work: FleetWork, freezes: Mapping[str, Freeze], *, spares_runs: bool) -> list[RuleResult]:
-    results = []
-    for rule, freeze in freezes.items():
+def _thaw_all(
+    work: FleetWork, freezes: Mapping[str, Freeze], seconds_left: SecondsLeft, *, spares_runs: bool
+) -> list[RuleResult]:
+    hooks = _HooksOfOneLook(work.adapters.hooks, seconds_left)
+
+    def thaw_one(item: tuple[str, Freeze]) -> RuleResult:
+        rule, freeze = item
         what = f"Thawing writes to {freeze.instance}"
-        thaw = partial(_thaw, work, rule, freeze, spares_runs=spares_runs)
-        results.append(hold(work.journal, rule, what, "WritesStillFrozen", thaw))
-    return results
+        return hold(
+            work.journal,
+            rule,
+            what,
+            "WritesStillFrozen",
+            partial(_thaw, work, hooks, rule, freeze, spares_runs=spares_runs),
+        )
+
+    # The latest first: what nobody could thaw for days must not take the time of what can be.
+    latest_first = sorted(freezes.items(), key=lambda item: item[1].since, reverse=True)
+    with ThreadPoolExecutor(AT_ONCE) as workers:
+        return list(workers.map(thaw_one, latest_first))
 
 
-def _thaw(work: FleetWork, rule: str, freeze: Freeze, *, spares_runs: bool) -> RuleResult:
+def _thaw(work: FleetWork, hooks: Hooks, rule: str, freeze: Freeze, *, spares_runs: bool) -> RuleResult:
     if spares_runs and freeze.until > work.clock.now() and _is_going(work, rule, freeze):
         return RuleResult(rule)
-    work.thaw(rule, freeze)
+    thaw(rule, freeze, work.rules, work.runs, hooks, work.journal.bind(rule=rule), work.clock.now())
     told = repair_record(rule, freeze.instance, "WritesThawed", "The run that froze writes did not thaw them.")
     return RuleResult(rule, repairs=(told,))
 
@@ -47,3 +73,31 @@ def _thaw(work: FleetWork, rule: str, freeze: Freeze, *, spares_runs: bool) -> R
 def _is_going(work: FleetWork, rule: str, freeze: Freeze) -> bool:
     """Whether the run that froze may be at work; another may be going besides, which waits or is to be refused."""
     return work.runs.find_lease_owner(rule) == freeze.execution and work.services.find_going_run(rule) is not None
+
+
+class _HooksOfOneLook:
+    """Hooks that are called while there is time, and not again once they gave no answer: rules may share one."""
+
+    def __init__(self, hooks: Hooks, seconds_left: SecondsLeft) -> None:
+        self._hooks = hooks
+        self._seconds_left = seconds_left
+        self._silent: set[str] = set()
+
+    def call(self, function: str, payload: Record, longest_s: float) -> None:
+        if function in self._silent:
+            raise _uncalled(function, payload, "it has just given no answer to the same call for another rule")
+        longest_s = min(longest_s, self._seconds_left())
+        if longest_s < SHORTEST_CALL_S:
+            raise _uncalled(function, payload, "no time was left")
+        try:
+            self._hooks.call(function, payload, longest_s)
+        except HookUnanswered:
+            self._silent.add(function)
+            raise
+
+
+def _uncalled(function: str, payload: Record, why: str) -> HookUncalled:
+    return HookUncalled(
+        f"The hook {function} was not called to {payload['phase']} writes to {payload['instance']}: {why}.",
+        hint="The next hourly look calls it. Where writes must go on now, let them go on by hand.",
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import assert_never
 
-from rdbkeeper.domain.backup_first import Freeze, MadeBackup
+from rdbkeeper.domain.backup_first import MadeBackup
 from rdbkeeper.domain.claim import Claim, make_claim
 from rdbkeeper.domain.errors import HookFailed, NotOurs, RdbkeeperError
 from rdbkeeper.domain.fleet.changes import (
@@ -109,22 +109,15 @@ class FleetWork:
         self.rules.remove_rule(rule.name, rule.revision, deletion)
         return deletion
 
-    def thaw(self, rule_name: str, freeze: Freeze) -> None:
-        """Let writes go on that a run of a rule has frozen. Raises HookFailed.
-
-        The freeze stays on record while the call that was to freeze may still come through.
-        """
-        journal = self.journal.bind(rule=rule_name)
-        thaw(rule_name, freeze, self.rules, self.runs, self.adapters.hooks, journal, self.clock.now())
-
     def _thaw_for(self, rule_name: str) -> None:
         """Thaw what a stopped run has frozen. A hook that fails keeps no rule from going: the hourly look goes on."""
         freeze = self.runs.find_freeze(rule_name)
         if freeze is not None:
+            journal = self.journal.bind(rule=rule_name)
             try:
-                self.thaw(rule_name, freeze)
+                thaw(rule_name, freeze, self.rules, self.runs, self.adapters.hooks, journal, self.clock.now())
             except HookFailed as error:
-                self.journal.bind(rule=rule_name).error("WritesStillFrozen", str(error), reason=error.code)
+                journal.error("WritesStillFrozen", str(error), reason=error.code)
 
     def _tell_that_they_stay(self, rule: Rule, made: Sequence[MadeBackup]) -> list[Record]:
         """Log what nobody will remove at its provider any more, and say it for an answer."""

@@ -68,7 +68,7 @@ def _describe_instance(instance: Instance, counts: Mapping[str, int], rules: lis
         "available": instance.available,
         "backups_enabled": instance.backups_enabled,
         "backup_retention_days": instance.backup_retention_days,
-        "backup_window": instance.backup_window,
+        "backup_window": instance.backup_window or None,
         "backup_count": counts.get(instance.name, 0),
         "rules": [rule.name for rule in rules if rule.instance == instance.name],
     }

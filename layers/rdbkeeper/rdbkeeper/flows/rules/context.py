@@ -103,6 +103,7 @@ class RulesContext:
         rule.cycle.get_next_fire_times(self.clock.now(), 1)
         self.fleet.stack.check_function_name(rule.name)
         self.fleet.stack.check_role(rule.role)
+        self.fleet.stack.check_hooks(rule.backup_first)
         self.fleet.stack.get_network(is_live=rule.is_live)
         instance = self.get_instance(rule)
         self.check_new_place(rule, take_over=take_over)

@@ -6,21 +6,27 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 
+from rdbkeeper.domain.backup_first import Freeze
 from rdbkeeper.domain.moments import write_moment
 from rdbkeeper.domain.retention import Retention
 from rdbkeeper.domain.retention_plan import lock_notes
 from rdbkeeper.domain.rule import Rule
-from rdbkeeper.domain.status import RuleStatus, show
+from rdbkeeper.domain.status import RuleStatus, describe_freeze, show
 from rdbkeeper.domain.vault import ProbeReport, VaultBinding, find_lock_days
 from rdbkeeper.ports import Record
 
 FIRE_TIMES_SHOWN = 5
 
 
-def describe_rule(rule: Rule, status: RuleStatus, now: datetime, about_locks: Sequence[str]) -> Record:
-    """One rule with all that there is to say about it; `about_locks` is what its vault's locks mean to it."""
+def describe_rule(
+    rule: Rule, status: RuleStatus, freeze: Freeze | None, now: datetime, about_locks: Sequence[str]
+) -> Record:
+    """One rule with all that there is to say about it.
+
+    `freeze` is what is on record of writes that its runs froze, `about_locks` what its vault's locks mean to it.
+    """
     notes = [*rule.cycle.notes(), *_place_notes(rule), *_outgoing_notes(rule, now), *about_locks]
-    return {**_describe(rule, status, now, FIRE_TIMES_SHOWN), "notes": notes}
+    return {**_describe(rule, status, freeze, now, FIRE_TIMES_SHOWN), "notes": notes}
 
 
 def describe_locks(retention: Retention, vault: VaultBinding | None, probe: ProbeReport | None) -> list[str]:
@@ -41,17 +47,18 @@ def describe_locks_of_rules(vault: VaultBinding, probe: ProbeReport | None, rule
     return [f"{rule.name}: {note}" for rule in using for note in lock_notes(rule.retention, days)]
 
 
-def summarize_rule(rule: Rule, status: RuleStatus, now: datetime) -> Record:
+def summarize_rule(rule: Rule, status: RuleStatus, freeze: Freeze | None, now: datetime) -> Record:
     """One rule as a list shows it: with its next fire time alone, and without notes."""
-    return _describe(rule, status, now, 1)
+    return _describe(rule, status, freeze, now, 1)
 
 
-def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) -> Record:
+def _describe(rule: Rule, status: RuleStatus, freeze: Freeze | None, now: datetime, fire_times: int) -> Record:
     kept = status.find_kept(rule)
     return {
         **rule.as_record(),
         "keeps": rule.retention.in_words,
         **show(rule, status, now).as_record(),
+        "still_frozen": describe_freeze(freeze, now),
         "sent_to_scheduler": list(rule.cycle.expressions()),
         "next_fire_times": [time.isoformat() for time in islice(rule.cycle.fire_times(now), fire_times)],
         "last_run": status.last_run.as_summary() if status.last_run else None,
@@ -61,6 +68,11 @@ def _describe(rule: Rule, status: RuleStatus, now: datetime, fire_times: int) ->
 
 
 def _place_notes(rule: Rule) -> list[str]:
+    mixed = ["Copies of the former instance lie in this place and fall under its retention."]
+    return [*(mixed if rule.has_former_copies else []), *_former_place_notes(rule)]
+
+
+def _former_place_notes(rule: Rule) -> list[str]:
     if not rule.former_places:
         return []
     places = ", ".join(place.as_text(rule.vault) for place in rule.former_places)

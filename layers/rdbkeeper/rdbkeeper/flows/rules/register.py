@@ -171,6 +171,8 @@ class RegisterRules:
             edited.cycle.get_next_fire_times(context.clock.now(), 1)
         if edited.role != rule.role:
             context.fleet.stack.check_role(edited.role)
+        if edited.backup_first != rule.backup_first:
+            context.fleet.stack.check_hooks(edited.backup_first)
         if edited.provider != rule.provider:
             context.fleet.stack.get_network(is_live=edited.is_live)
         if (edited.provider, edited.instance, edited.access) != (rule.provider, rule.instance, rule.access):
@@ -225,8 +227,7 @@ class RegisterRules:
         except RdbkeeperError as error:
             self._put_back(before, after, error)
             raise
-        is_elsewhere = not (after.has_same_target(before) and after.access.leads_to_same(before.access))
-        if is_elsewhere or after.role != before.role:
+        if not after.has_same_target(before) or (after.access, after.role) != (before.access, before.role):
             self.context.rules.record_block(after.name, None)  # what blocked it was said of the rule as it was
         if after.place != before.place:
             self.context.fleet.leave_place(before, before.place)
@@ -322,8 +323,8 @@ class RegisterRules:
             self._warn(rule, "RuleBlocked", f"{block.message} Hint: {block.hint}", block.code)
 
     def _answer(self, rule: Rule, made: Record) -> Record:
-        status = self.context.rules.find_status(rule.name)
-        told = describe_rule(rule, status, self.context.clock.now(), self.context.find_lock_notes(rule))
+        status, freeze = self.context.rules.find_status(rule.name), self.context.runs.find_freeze(rule.name)
+        told = describe_rule(rule, status, freeze, self.context.clock.now(), self.context.find_lock_notes(rule))
         if status.block is not None and status.block.code in VAULT_BLOCKS:
             told["notes"].append("It claims its place and goes on by itself once its vault is available again.")
         return {"rule": told, "made": made}

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 
 from rdbkeeper.domain.backup import Backup, Instance
+from rdbkeeper.domain.backup_first import is_anothers
 from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome
@@ -17,6 +18,7 @@ from rdbkeeper.domain.status import find_instance_block, find_reason_to_keep_all
 from rdbkeeper.flows.rules.context import RulesContext
 from rdbkeeper.flows.rules.describe import describe_rule, summarize_rule
 from rdbkeeper.flows.rules.foresee import foresee_retention
+from rdbkeeper.flows.runs.context import made_tag
 from rdbkeeper.ports import Record
 
 FIRE_TIMES_PREVIEWED = 10
@@ -31,16 +33,16 @@ class ShowRules:
     def get(self, name: str) -> Record:
         """One rule with how it is, what was sent to Scheduler, and its next fire times."""
         rule = self.context.get_rule(name)
-        status = self.context.rules.find_status(name)
+        status, freeze = self.context.rules.find_status(name), self.context.runs.find_freeze(name)
         now = self.context.clock.now()
-        return {"rule": describe_rule(rule, status, now, self.context.find_lock_notes(rule))}
+        return {"rule": describe_rule(rule, status, freeze, now, self.context.find_lock_notes(rule))}
 
     def list(self, after: str, limit: int) -> Record:
         """Some of the rules, by name; `next_after` is what to pass on for the next page, None at the end."""
-        page = self.context.rules.rules_page(after, limit)
+        page, freezes = self.context.rules.rules_page(after, limit), self.context.runs.freezes()
         now = self.context.clock.now()
         return {
-            "rules": [summarize_rule(rule, status, now) for rule, status in page.rules],
+            "rules": [summarize_rule(rule, status, freezes.get(rule.name), now) for rule, status in page.rules],
             "next_after": page.next_after or None,
         }
 
@@ -66,13 +68,15 @@ class ShowRules:
         block = find_instance_block(rule, instance)
         backups = _find_backups(self.context, rule, instance)
         catalog = self.context.adapters.vault(rule.vault).catalog(rule.place.path)
-        selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now)
+        own = made_tag(self.context.fleet.stack.stack, rule.name)
+        others = {one.backup_id for one in backups if is_anothers(one, own, now)}
+        selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, made_by_others=others)
         # Retention comes after copying, so it decides with what will have been copied.
         copied = [CatalogEntry(backup.copy_id, Level.VERIFIED) for backup in selection.to_copy]
         entries = [*catalog.entries, *copied]
         return {
             "name": rule.name,
-            **self._preview_cycle(rule.cycle, self.context.find_lock_notes(rule)),
+            **self._preview_cycle(rule.cycle, [*_notes_on_backups(rule), *self.context.find_lock_notes(rule)]),
             "blocked": block.as_record() if block else None,
             "bandwidth_mbps": rule.bandwidth_mbps,
             "takes_backups": rule.takes_backups,
@@ -83,14 +87,23 @@ class ShowRules:
             },
         }
 
-    def _preview_cycle(self, cycle: Cycle, about_locks: Sequence[str]) -> Record:
+    def _preview_cycle(self, cycle: Cycle, further_notes: Sequence[str]) -> Record:
         now = self.context.clock.now()
         return {
             "cycle": cycle.as_record(),
             "sent_to_scheduler": list(cycle.expressions()),
             "next_fire_times": [time.isoformat() for time in islice(cycle.fire_times(now), FIRE_TIMES_PREVIEWED)],
-            "notes": [*cycle.notes(), *cycle.clock_change_notes(now), *about_locks],
+            "notes": [*cycle.notes(), *cycle.clock_change_notes(now), *further_notes],
         }
+
+
+def _notes_on_backups(rule: Rule) -> list[str]:
+    """Of which backups a run copies that no list shows yet."""
+    if rule.is_live:
+        return ["The server was not asked. Each run takes a backup of its own; the first one finds out whether it can."]
+    if rule.takes_backups:
+        return ["Each run asks for a backup of its own first, and copies it beside those that are listed."]
+    return []
 
 
 def _why_retention_waits(

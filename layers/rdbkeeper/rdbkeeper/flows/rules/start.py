@@ -46,10 +46,12 @@ class StartRuns:
         context.fleet.follow(name)  # what somebody removed by hand, its alias for one, would let it fail
         going = services.find_going_run(name)
         if going is not None and _run_name(going) != run_name:
+            is_to_be_had = "No backup was asked for; send it again when that run has ended"
+            what_comes = is_to_be_had if request.backs_up else "It copies whatever is there to copy"
             raise RunIsGoing(
                 f"A run of the rule {name} is going: {run_id_of(going)}.",
                 field="name",
-                hint="Wait until it has ended; `history` shows it. It copies whatever is there to copy.",
+                hint=f"{what_comes}; `history` shows it.",
             )
         # A run's name stands for its words: an ordinary one is started with the same as ever.
         is_ordinary = not (request.audits or request.backs_up)

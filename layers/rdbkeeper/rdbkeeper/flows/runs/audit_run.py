@@ -8,6 +8,7 @@ from functools import partial
 
 from rdbkeeper.domain.audit import Tally
 from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed
+from rdbkeeper.domain.outcome import tell_next_run
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.status import RunReport, RunState, find_kept_copies
 from rdbkeeper.flows.runs.audit import AuditSteps, audit_copies
@@ -72,8 +73,8 @@ class AuditRunSteps:
         context = self.context
         now = context.clock.now()
         next_fire = next(rule.cycle.fire_times(now), None)
-        when = f"{next_fire:%a %d %b %H:%M} {rule.cycle.time_zone}" if next_fire else "none is scheduled"
-        line = f"{rule.name}: {', '.join(tally.notes()) or 'no copy to audit'}; next run {when}"
+        when = tell_next_run(next_fire, rule.cycle.time_zone)
+        line = f"{rule.name}: {', '.join(tally.notes()) or 'no copy to audit'}; {when}"
         write = context.journal.error if tally.has_failed else context.journal.info
         write("RunFinished", line, audited=tally.audited, damaged=tally.damaged, failed=int(tally.has_failed))
         state = RunState.FAILED if tally.has_failed else RunState.SUCCEEDED

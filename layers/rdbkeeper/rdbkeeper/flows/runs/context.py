@@ -41,6 +41,11 @@ def rule_tag(rule: str) -> str:
     return hashlib.sha256(rule.encode()).hexdigest()[:8]
 
 
+def made_tag(stack: str, rule: str) -> str:
+    """What tells the backups that a rule of a stack has made from those of every other one, by their names."""
+    return hashlib.sha256(f"{stack}\n{rule}".encode()).hexdigest()[:8]
+
+
 def chain_tag(chain: str) -> str:
     """What follows in the names of the exports of one chain of runs."""
     return hashlib.sha256(chain.encode()).hexdigest()[:8]
@@ -118,7 +123,7 @@ class RunContext:
     def get_unmoved_rule(self, rule: Rule) -> Rule:
         """The rule as it is now, at the place that this run goes by. Raises RuleGone or RuleChanged."""
         fresh = self.get_wanted_rule()
-        if not (fresh.has_same_target(rule) and fresh.access.leads_to_same(rule.access)):
+        if not fresh.has_same_target(rule):
             raise RuleChanged(
                 f"The rule {self.rule_name} was pointed at another instance or place while its run was going.",
                 hint="Nothing more is copied to where it pointed; the next run goes by the rule as it is now.",

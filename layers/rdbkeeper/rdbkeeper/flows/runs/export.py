@@ -101,7 +101,8 @@ class ExportSteps:
             raise ExportTimedOut(
                 f"The export of {export.ticket.backup_id} was asked for {waited.total_seconds() / 60:,.0f} minutes ago "
                 f"and {reason}.",
-                hint="The next run asks again. If it repeats, look at the backup's state in the provider's console.",
+                hint="The next run asks again. If it repeats, look at the backup's state in the provider's console, or "
+                "raise the stack's parameter ExportTimeoutMinutes.",
             )
         return False
 

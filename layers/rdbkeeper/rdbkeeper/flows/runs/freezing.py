@@ -61,7 +61,7 @@ class FreezeSteps:
     def _call(self, rule: Rule, wish: BackupFirst) -> HookFailed | None:
         """Have writes frozen, or return why they are not."""
         try:
-            payload = hook_request(rule.name, rule.instance, self.context.run_id, "freeze")
+            payload = hook_request(rule.name, rule.provider, rule.instance, self.context.run_id, "freeze")
             self.context.hooks.call(wish.freeze, payload, min(LONGEST_HOOK_S, wish.longest_freeze_s))
         except HookFailed as error:
             return error
@@ -109,7 +109,7 @@ class FreezeSteps:
             there = context.runs.find_freeze(rule.name)
         except RdbkeeperError:
             # Writes must not wait for the table. The next attempt at this step reads the record, and strikes it off.
-            payload = hook_request(rule.name, rule.instance, context.run_id, "thaw")
+            payload = hook_request(rule.name, rule.provider, rule.instance, context.run_id, "thaw")
             context.hooks.call(wish.thaw, payload, LONGEST_HOOK_S)
             raise
         if there is None or there.execution != context.execution:

@@ -197,7 +197,7 @@ def copy_live(
         findings.append(LiveFindings.from_record(read["findings"]))
         began.append(datetime.fromisoformat(read["began_at"]))
         seconds += read["seconds"]
-    consistency, reason = join_findings(findings, began, plan.reason)
+    consistency, reason = join_findings(findings, began, plan)
     read_backup = Backup.from_record(measured["backup"]).with_consistency(consistency, reason)
     export = Export.from_record(ticket, {"backup": read_backup.as_record(), "asked_at": measured["asked_at"]})
     return export, Transfer(tuple(files)), seconds
@@ -206,7 +206,8 @@ def copy_live(
 def _describe(plan: LivePlan) -> str:
     size_bytes, keys = sum(file.size_bytes for file in plan.files), sum(file.keys for file in plan.files)
     ways = " and ".join(sorted({file.way.value for file in plan.files}))
-    return f"{len(plan.files)} shards, {keys:,} keys, {human_size(size_bytes)} in memory, read by {ways}: {plan.reason}"
+    shards = f"{len(plan.files)} shard{'' if len(plan.files) == 1 else 's'}"
+    return f"{shards}, {keys:,} keys, {human_size(size_bytes)} in memory, read by {ways}: {plan.reason}"
 
 
 def _too_slow(name: str, at_byte: int) -> CopyTooSlow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
@@ -9,6 +10,7 @@ from rdbkeeper.domain.backup_first import DAY, FORGOTTEN_AFTER, MadeBackup
 from rdbkeeper.domain.catalog import Level, Mark, manifest_key, mark_key
 from rdbkeeper.domain.errors import InstanceNotFound, RdbkeeperError, TableError
 from rdbkeeper.domain.fleet.settings import RULE_TAG, STACK_TAG
+from rdbkeeper.domain.outcome import Outcome, Status
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.flows.runs.context import RunContext
 from rdbkeeper.ports import Record
@@ -20,11 +22,13 @@ class RemoveMadeBackups:
 
     context: RunContext
 
-    def run(self, rule: Rule) -> Record:
-        """Remove each backup that was made and has a verified copy; the others stay, and so does their record.
+    def run(self, rule: Rule, tried: Sequence[Outcome]) -> Record:
+        """Remove each backup that was made and has, or has had, a verified copy; the others stay, and their record too.
 
-        Of those that were made of another instance, to which the rule pointed before, people are told.
+        `tried` is what became of what this run copied. Of those that were made of another instance, to which the rule
+        pointed before, people are told.
         """
+        verified = {one.backup_id for one in tried if one.status is Status.COPIED and one.level == Level.VERIFIED}
         try:
             self.context.renew_lease()
             every = self.context.runs.made_backups(rule.name)
@@ -33,7 +37,9 @@ class RemoveMadeBackups:
             return {}
         for made in every:
             try:
-                self._settle(rule, made)
+                # On record before the provider is asked: the copy may go before it answers.
+                is_new = (made.backup_id or made.name) in verified
+                self._settle(rule, self._note_verified(rule, made) if is_new else made)
             except RdbkeeperError as error:
                 self._tell_that_it_is_left(f"The backup {made.name}", error)
         return {}
@@ -57,7 +63,7 @@ class RemoveMadeBackups:
         if backup is None:
             if age <= DAY:
                 return  # one that was just asked for may not be listed yet, and any listing may lack one
-        elif backup.state is BackupState.FAILED or self._has_verified_copy(rule, backup):
+        elif backup.state is BackupState.FAILED or self._is_copied(rule, made, backup):
             self._remove(rule, instance, made)
             return
         elif age <= FORGOTTEN_AFTER:
@@ -66,12 +72,20 @@ class RemoveMadeBackups:
             self._tell_that_it_stays(made, "it has no verified copy after 35 days; remove it by hand")
         self.context.runs.forget_made_backup(rule.name, made.name)
 
-    def _has_verified_copy(self, rule: Rule, backup: Backup) -> bool:
+    def _note_verified(self, rule: Rule, made: MadeBackup) -> MadeBackup:
+        verified = replace(made, is_verified=True)
+        self.context.runs.record_made_backup(rule.name, verified)
+        return verified
+
+    def _is_copied(self, rule: Rule, made: MadeBackup, backup: Backup) -> bool:
+        """Whether there is a verified copy, or was one that retention or a person removed, and none that is damaged."""
         if backup.state is not BackupState.COMPLETE or backup.taken_at is None:
             return False
         vault, path = self.context.vault(rule), rule.place.path
-        if vault.find_object(manifest_key(path, backup.copy_id, Level.VERIFIED)) is None:
-            return False
+        if not made.is_verified:
+            if vault.find_object(manifest_key(path, backup.copy_id, Level.VERIFIED)) is None:
+                return False
+            self._note_verified(rule, made)
         return vault.find_object(mark_key(path, Mark.DAMAGED, backup.copy_id)) is None
 
     def _remove(self, rule: Rule, instance: Instance, made: MadeBackup) -> None:

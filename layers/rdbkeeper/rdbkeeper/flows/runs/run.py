@@ -13,7 +13,7 @@ from functools import partial
 from rdbkeeper.domain.backup import Backup
 from rdbkeeper.domain.error_records import from_record
 from rdbkeeper.domain.errors import LeaseLost, RdbkeeperError, RuleChanged, RuleGone, RunFailed
-from rdbkeeper.domain.outcome import Outcome, Status
+from rdbkeeper.domain.outcome import Outcome, Status, has_failed
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.transfer import Transfer
 from rdbkeeper.domain.vault import StoreSum
@@ -31,6 +31,7 @@ from rdbkeeper.flows.runs.scan import BackupList, ScanStep
 from rdbkeeper.ports import Engine, Poll, Record
 
 LEASE_POLL = Poll(60, 120)
+_SEE_LOG = "The log lines of this run tell the reason for each failed backup."
 
 
 def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
@@ -40,21 +41,23 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
     """
     steps = _Steps.over(context)
     began = engine.step("begin", steps.scan.begin)
+    missed: list[Outcome] = []
     try:
         lease = _take_lease(engine, steps.lease)
         if "refused" in lease:
             return lease
         if context.request.audits:
             return _audit_on_request(engine, context, began)
-        missed = _make_backup_first(engine, context, began, poll) if "backs_up" in lease else []
-        scan = engine.step("scan", partial(steps.scan.run, began))
+        if "backs_up" in lease:
+            missed = _make_backup_first(engine, context, began, poll)
+        scan = engine.step("scan", partial(steps.scan.run, began, missed))
         if "refused" in scan:
-            return scan
+            return _end_early(scan, missed)
         rule = Rule.from_record(scan["rule"])
         run = _Run(engine, context, steps, poll, rule, began, StoreSum(scan["store_sum"]))
         tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]], scan["live"])
         if scan["made"] or "backs_up" in lease:
-            _remove_made_backups(engine, context, rule)
+            _remove_made_backups(engine, context, rule, tried)
         is_whole = not left and not scan["is_full"]
         # What follows would be done by the run that follows as well.
         is_last = is_whole or not context.request.may_hand_over
@@ -65,19 +68,27 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         finish = partial(steps.report.finish, began, rule, scan, outcomes, tickets, retained, audited)
         report = engine.step("report", finish)
     except (RuleGone, RuleChanged) as reason:
-        return engine.step("report early end", partial(steps.report.end_early, began, reason))
+        ended = engine.step("report early end", partial(steps.report.end_early, began, reason, missed))
+        return _end_early(ended, missed)
     except RunFailed:
-        raise  # an audit, which has been reported
+        raise  # which has been reported
     except RdbkeeperError as error:
-        engine.step("report failure", partial(steps.report.report_failure, began, error))
+        engine.step("report failure", partial(steps.report.report_failure, began, error, missed))
         raise
     if not is_whole:
         is_followed = context.request.may_hand_over and _hand_over(engine, steps.hand_over, tried)
         if not is_followed:
             run.discard(left)
     if report["failed"]:
-        raise RunFailed(report["line"], hint="The log lines of this run tell the reason for each failed backup.")
+        raise RunFailed(report["line"], hint=_SEE_LOG)
     return report
+
+
+def _end_early(refused: Record, missed: list[Outcome]) -> Record:
+    """What a run answers that is put off. Raises RunFailed where something had gone wrong: writes may be frozen."""
+    if has_failed(missed):
+        raise RunFailed(refused["message"], hint=_SEE_LOG)
+    return refused
 
 
 def _take_lease(engine: Engine, step: LeaseStep) -> Record:
@@ -104,15 +115,16 @@ def _audit_if_due(engine: Engine, context: RunContext, rule: Rule, began: Record
 
 
 def _make_backup_first(engine: Engine, context: RunContext, began: Record, poll: Poll) -> list[Outcome]:
-    from rdbkeeper.flows.runs.backup_first import BackupFirstSteps, make_backup_first
+    from rdbkeeper.flows.runs.asking import BackupFirstSteps
+    from rdbkeeper.flows.runs.backup_first import make_backup_first
 
     return make_backup_first(engine, BackupFirstSteps.over(context), began, poll)
 
 
-def _remove_made_backups(engine: Engine, context: RunContext, rule: Rule) -> None:
+def _remove_made_backups(engine: Engine, context: RunContext, rule: Rule, tried: list[Outcome]) -> None:
     from rdbkeeper.flows.runs.made_backups import RemoveMadeBackups
 
-    engine.step("remove backups that were made", partial(RemoveMadeBackups(context).run, rule))
+    engine.step("remove backups that were made", partial(RemoveMadeBackups(context).run, rule, tried))
 
 
 def _copy_live(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from rdbkeeper.domain.backup_first import is_anothers
 from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import BackupGone, InstanceNotFound, RdbkeeperError
 from rdbkeeper.domain.live_backup import plan_live_backup
-from rdbkeeper.domain.outcome import count_statuses
+from rdbkeeper.domain.outcome import Outcome, count_statuses, has_failed
 from rdbkeeper.domain.rule import Rule
 from rdbkeeper.domain.selection import leave, select
 from rdbkeeper.domain.status import (
@@ -25,7 +26,7 @@ from rdbkeeper.domain.status import (
     owe_run,
 )
 from rdbkeeper.flows.runs.clean_up import MOST_PAST_RUNS, CleanUp, PastRuns
-from rdbkeeper.flows.runs.context import RunContext, Ticket, chain_tag, rule_tag
+from rdbkeeper.flows.runs.context import RunContext, Ticket, chain_tag, made_tag, rule_tag
 from rdbkeeper.flows.runs.keepers import whole_copies
 from rdbkeeper.flows.runs.locks import lock_what_is_not
 from rdbkeeper.flows.runs.retain import has_something_to_go
@@ -48,13 +49,13 @@ class BackupList:
 
     def has_made(self, rule: Rule) -> bool:
         """Whether backups are on record that the rule's runs have asked for, of its instance or a former one."""
-        if rule.is_live and rule.former_places:
+        if rule.is_live and rule.has_moved:
             return bool(self.context.runs.made_backups(rule.name))
         return self._has_made
 
     def _with_consistency(self, rule: Rule, backups: list[Backup]) -> list[Backup]:
         """The backups, those that were asked for as consistent as their runs saw to."""
-        if rule.backup_first is None and not rule.former_places and all(one.automatic for one in backups):
+        if rule.backup_first is None and not rule.has_moved and all(one.automatic for one in backups):
             return backups
         made = {one.backup_id: one for one in self.context.runs.made_backups(rule.name)}
         self._has_made = bool(made)
@@ -96,8 +97,11 @@ class ScanStep:
         """Note when the run began, so that every report of it says the same."""
         return {"started_at": self.context.clock.now().replace(microsecond=0).isoformat()}
 
-    def run(self, began: Record) -> Record:
-        """Clean up after runs that were cut off, and decide what to copy, with reasons. Raises RuleGone, LeaseLost."""
+    def run(self, began: Record, missed: Sequence[Outcome] = ()) -> Record:
+        """Clean up after runs that were cut off, and decide what to copy, with reasons. Raises RuleGone, LeaseLost.
+
+        `missed` is what went wrong before with the backup that this run was to have made.
+        """
         self.context.renew_lease()
         rule = self.context.get_wanted_rule()
         self.context.journal.info("RunStarted", f"Scanning the backups of {rule.instance}.")
@@ -107,14 +111,15 @@ class ScanStep:
         self.clean_up.end_uploads(rule)
         instance = self.context.find_instance(rule)
         if instance is None:
-            return self._postpone(rule, report, block_for_missing_instance(rule))
+            return self._postpone(rule, report, block_for_missing_instance(rule), missed)
         block = find_instance_block(rule, instance)
         if block is not None and block.code in POSTPONING:
-            return self._postpone(rule, report, block)
+            return self._postpone(rule, report, block, missed)
         catalog = self.context.vault(rule).catalog(rule.place.path)
         backups = self._find_backups(rule, instance, catalog, report.started_at)
         now, tried = self.context.clock.now(), frozenset(self.context.request.tried)
-        others = {one.backup_id for one in backups if is_anothers(one, rule_tag(rule.name), now)}
+        own = made_tag(self.context.stack_name, rule.name)
+        others = {one.backup_id for one in backups if is_anothers(one, own, now)}
         selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, tried, past.failed, others)
         self.clean_up.finish_removals(rule, catalog)
         if past.is_first_of_day:
@@ -138,7 +143,17 @@ class ScanStep:
             "live": selection.to_copy[0].as_record() if rule.is_live and selection.to_copy else None,
             "made": self.backups.has_made(rule),
             "retains": has_something_to_go(rule, catalog.entries, now),
+            "notes": self._note_on(instance, backups, missed),
         }
+
+    def _note_on(self, instance: Instance, backups: Sequence[Backup], missed: Sequence[Outcome]) -> list[str]:
+        """What a run's line is to say of an instance that has not been backed up yet, and will be."""
+        if backups or missed or not instance.backups_enabled:
+            return []
+        window = f" ({instance.backup_window})" if instance.backup_window else ""
+        comes = f"its next automatic backup comes in its backup window{window}; `backup_now` takes one at once"
+        self.context.journal.warning("NoBackupsYet", f"The instance {instance.name} has no backups. Hint: {comes}.")
+        return [f"none made yet ({comes})"]
 
     def _find_backups(self, rule: Rule, instance: Instance, catalog: Catalog, started_at: datetime) -> list[Backup]:
         """What the provider lists; of a server that is reached directly the one backup that this run takes."""
@@ -156,12 +171,13 @@ class ScanStep:
             return PastRuns(is_first_of_day=False)
         return PastRuns.of(runs, self.context.run_id, self.context.clock.now())
 
-    def _postpone(self, rule: Rule, report: RunReport, block: Block) -> Record:
+    def _postpone(self, rule: Rule, report: RunReport, block: Block, missed: Sequence[Outcome]) -> Record:
         """Put the run off: there is nothing that it could do. Reconciling starts another when the cause is gone."""
+        state = RunState.FAILED if has_failed(missed) else RunState.POSTPONED
         line = f"{rule.name}: put off: {block.message}"
         self.context.journal.warning("RunPostponed", f"{line} Hint: {block.hint}", reason=block.code)
         self.context.rules.record_block(rule.name, owe_run(block))
-        ended = replace(report, state=RunState.POSTPONED, line=line, ended_at=self.context.clock.now())
+        ended = replace(report, state=state, line=line, ended_at=self.context.clock.now(), outcomes=tuple(missed))
         self.context.runs.record_run(rule.name, ended)
         self.context.runs.free_lease(rule.name, self.context.execution)
         return {"refused": block.code, "message": block.message}
