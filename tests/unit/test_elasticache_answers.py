@@ -71,3 +71,9 @@ def test_an_instance_is_available_unless_its_status_rules_it_out(status: str, av
     group = read_group({"ReplicationGroupId": "pair", "Engine": "valkey", "Status": status}, {})
     node = read_node({"CacheClusterId": "alone", "Engine": "redis", "CacheClusterStatus": status})
     assert (group.status, group.available) == (node.status, node.available) == (status, available)
+
+
+@pytest.mark.parametrize("said", ["enabled", "disabled"])
+def test_a_group_says_whether_it_tiers_its_data_and_a_node_does_not(said: str) -> None:
+    assert read_group({"ReplicationGroupId": "pair", "DataTiering": said}, {}).data_tiering == said
+    assert read_node({"CacheClusterId": "alone", "Engine": "redis"}).data_tiering == ""

@@ -66,3 +66,8 @@ def test_a_cluster_is_available_unless_its_status_rules_it_out(status: str, avai
 
 def test_a_backup_names_its_cluster() -> None:
     assert (owner_of(snapshot()), owner_of({})) == ("ledger", "")
+
+
+@pytest.mark.parametrize("said", [{"DataTiering": "true"}, {"DataTiering": "false"}, {}], ids=str)
+def test_a_cluster_says_whether_it_tiers_its_data(said: dict[str, Any]) -> None:
+    assert read_cluster({"Name": "ledger", **said}).data_tiering == said.get("DataTiering", "")

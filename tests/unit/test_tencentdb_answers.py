@@ -12,7 +12,7 @@ from rdbkeeper.domain.errors import LinkMisanswered
 from rdbkeeper.sources.tencentdb.answers import (
     is_asked_for,
     is_memcached,
-    read_backup,
+    read_backups,
     read_detail,
     read_instance,
     read_links,
@@ -20,6 +20,7 @@ from rdbkeeper.sources.tencentdb.answers import (
     write_time,
 )
 from rdbkeeper.sources.tencentdb.links import FilePlace
+from tests.local_cloud.tencentdb.backups import LISTED_TYPES
 
 LISTED = {
     "BackupId": "644364472-1165730000-302885824",
@@ -33,12 +34,12 @@ LISTED = {
     "BackupSize": 5 * 2**20,
     "InstanceType": 18,
 }
+OURS = "rdbkeeper-0123abcd-20261121021500"
 INSTANCE = {"InstanceId": "crs-orders01", "Status": 2, "Type": 18, "Engine": "Redis"}
 
 
 def listed(**changes: Any) -> Backup:
-    backup = read_backup({**LISTED, **changes})
-    assert backup is not None
+    (backup,) = read_backups([{**LISTED, **changes}])
     return backup
 
 
@@ -51,13 +52,27 @@ def test_a_listed_backup_is_read_whole() -> None:
     assert Backup.from_record(backup.as_record()) == backup
 
 
-def test_the_list_tells_manual_from_automatic() -> None:
-    assert listed(BackupType="1").automatic
-    assert listed(BackupType="2").automatic  # made by the provider when a setting was changed
-    assert not listed(BackupType="0").automatic
-    assert is_asked_for({**LISTED, "BackupType": "0", "Remark": "rdbkeeper-1"}, "rdbkeeper-1")
-    assert not is_asked_for({**LISTED, "BackupType": "1", "Remark": "rdbkeeper-1"}, "rdbkeeper-1")
-    assert not is_asked_for({**LISTED, "BackupType": "0", "Remark": "rdbkeeper-12"}, "rdbkeeper-1")
+@pytest.mark.parametrize("manual, automatic", LISTED_TYPES)
+def test_a_backup_of_ours_is_manual_however_its_type_is_called_and_so_are_others_of_its_type(
+    manual: str, automatic: str
+) -> None:
+    ours = {**LISTED, "BackupType": manual, "Remark": OURS}
+    by_hand = {**LISTED, "BackupType": manual, "Remark": "by hand"}
+    by_itself = {**LISTED, "BackupType": automatic, "Remark": None}
+    assert [backup.automatic for backup in read_backups([by_itself, by_hand, ours])] == [True, False, False]
+
+
+def test_without_a_backup_of_ours_the_list_tells_manual_from_automatic() -> None:
+    for automatic in ("1", 1, "2", "systemBackupInstance"):  # 2: made by the provider when a setting was changed
+        assert listed(BackupType=automatic).automatic
+    for manual in ("0", 0, "manualBackupInstance"):
+        assert not listed(BackupType=manual).automatic
+
+
+@pytest.mark.parametrize("kind", ["0", "1", "manualBackupInstance", None])
+def test_what_was_asked_for_is_known_by_its_remark_alone(kind: str | None) -> None:
+    assert is_asked_for({**LISTED, "BackupType": kind, "Remark": OURS}, OURS)
+    assert not is_asked_for({**LISTED, "BackupType": kind, "Remark": f"{OURS}2"}, OURS)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +93,7 @@ def test_only_what_is_normal_and_unlocked_counts_as_complete(changes: dict[str, 
 
 @pytest.mark.parametrize("status", [-1, -2])
 def test_an_expired_backup_is_not_listed(status: int) -> None:
-    assert read_backup({**LISTED, "Status": status}) is None
+    assert read_backups([{**LISTED, "Status": status}]) == []
 
 
 def test_times_are_china_s() -> None:
@@ -103,8 +118,9 @@ def test_an_instance_says_in_words_how_it_is(status: int, word: str, available: 
     assert (instance.status, instance.available) == (word, available)
 
 
-def test_what_was_not_asked_is_the_provider_s_default() -> None:
-    assert read_instance(INSTANCE).backup_retention_days == 7
+def test_what_was_not_asked_is_not_answered_and_what_nobody_set_is_the_providers_default() -> None:
+    assert (read_instance(INSTANCE).backup_retention_days, read_instance(INSTANCE).backups_enabled) == (None, True)
+    assert read_instance(INSTANCE, {}).backup_retention_days == 7
     asked = read_instance(INSTANCE, {"BackupStorageDays": 30, "TimePeriod": "02:00-03:00"})
     assert (asked.backup_retention_days, asked.backup_window) == (30, "02:00-03:00 (UTC+8)")
 

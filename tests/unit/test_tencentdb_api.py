@@ -58,6 +58,14 @@ def test_each_code_is_an_error_of_its_kind_with_what_to_do(code: str, error: typ
     assert found.message.startswith("Asking for links ")
 
 
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [("AuthFailure.SecretIdNotFound", "secret"), ("UnsupportedRegion", "region"), ("InternalError", "")],
+)
+def test_an_error_names_the_field_that_is_plainly_at_fault(code: str, field: str) -> None:
+    assert Failure(code, "Words.", REQUEST).translated("DescribeInstances", "Listing").field == field
+
+
 def test_an_error_says_its_code_its_words_and_its_request() -> None:
     found = Failure("InvalidParameter", "Limit must be from 1 to 100.", REQUEST).translated(
         "DescribeInstances", "Listing"

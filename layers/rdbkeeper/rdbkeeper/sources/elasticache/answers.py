@@ -59,6 +59,7 @@ def _instance(answer: dict[str, Any], name: str, engine: str, status: str, membe
         backup_retention_days=int(answer.get("SnapshotRetentionLimit") or 0),
         backup_window=answer.get("SnapshotWindow", ""),
         members=members,
+        data_tiering=answer.get("DataTiering", ""),
     )
 
 

@@ -67,6 +67,7 @@ def read_backup(snapshot: dict[str, Any]) -> Backup:
         engine=EngineFacts(
             engine=str(configuration.get("Engine", "")).lower(),
             engine_version=configuration.get("MajorEngineVersion", ""),
+            shard_count=0,  # it gives none; what its export makes says nothing of shards
             cluster_mode=True,
         ),
         source_size=f"{int(size):,} bytes" if size.isdecimal() else size,

@@ -6,7 +6,8 @@ meanwhile. So an export counts as done when all of this is seen together:
 - there is at least one object that is named after the backup, and none that was there before it was asked for;
 - the backup is `available`, and no upload is open under its name;
 - nothing has come for as long as the longest pause so far, counted from when it was asked for, at least five minutes.
-  The same list seen twice would say less: two looks may lie within one pause;
+  The same list seen twice would say less: two looks may lie within one pause. What lasts too long for that, the timeout
+  of exports ends: better none than one that lacks a file;
 - where the files are numbered, no number is missing.
 
 No event tells of an export that is done ("Amazon ElastiCache events" in EventBridge's reference has one for failures
@@ -35,16 +36,15 @@ _NUMBER = re.compile("([0-9]+)")
 
 @dataclass(frozen=True)
 class Quiet:
-    """For how long nothing may have come before an export counts as done."""
+    """For how long nothing may have come before an export counts as done: so long, or as its longest pause."""
 
     shortest: timedelta = timedelta(minutes=5)
-    longest: timedelta = timedelta(minutes=15)
 
     def is_over(self, asked_at: datetime, written_at: Sequence[datetime], now: datetime) -> bool:
         """Whether nothing has come for long enough, going by the pauses before; all times are of one clock."""
         moments = sorted([asked_at, *written_at])
         pauses = [later - earlier for earlier, later in pairwise(moments)]
-        return now - moments[-1] >= min(max([self.shortest, *pauses]), self.longest)
+        return now - moments[-1] >= max([self.shortest, *pauses])
 
 
 class UnnamedExports:

@@ -29,6 +29,7 @@ def read_cluster(cluster: dict[str, Any]) -> Instance:
         available=status not in _UNAVAILABLE,
         backup_retention_days=int(cluster.get("SnapshotRetentionLimit") or 0),
         backup_window=cluster.get("SnapshotWindow", ""),
+        data_tiering=str(cluster.get("DataTiering", "")),
     )
 
 

@@ -4,8 +4,9 @@ Where the API's documentation is silent, this is safe either way:
 
 - Times have no zone; they are taken as China's, as the console shows them. A wrong zone would shift every backup's time
   alike, and no backup would be taken for another.
-- A backup's BackupType is documented as 0 for manual and 1 for automatic in the list, and the other way round in its
-  details: the list is believed.
+- A backup's BackupType has been documented as 0 for manual and 1 for automatic, the other way round, and in words. A
+  backup with a remark of ours is manual, whatever its type is called, and so are all of that type. Only where there is
+  none today's documentation of the list is believed; nothing of ours depends on it.
 - FileSize is 0 where it is not known; a file's length is what its store says, which is compared where both do.
 - How many shards a cluster's backup has is told by its details; of a kind of instance that is not known, too.
 - A backup counts as complete only in the states 2 (normal) and 4 (converted to RDB), and only while nothing locks it.
@@ -14,12 +15,13 @@ Where the API's documentation is silent, this is safe either way:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from rdbkeeper.domain.backup import Backup, EngineFacts, Instance
+from rdbkeeper.domain.backup_first import NAMES_OF_OURS
 from rdbkeeper.domain.errors import LinkMisanswered
 from rdbkeeper.sources.backup_answers import state_of
 
@@ -31,7 +33,7 @@ _TIME = "%Y-%m-%d %H:%M:%S"
 _STATUSES = {0: "initializing", 1: "in process", 2: "running", -2: "isolated", -3: "to be deleted"}
 _AVAILABLE = (1, 2)
 _COMPLETE, _GONE = (2, 4), (-1, -2)
-_MANUAL = "0"
+_MANUAL_TYPES = frozenset({"0", "manualBackupInstance"})
 _MEMCACHED = 200
 # "DescribeInstances": Type. The first of each pair has no shards, the second is a cluster.
 _ENGINES = {
@@ -79,9 +81,11 @@ def is_memcached(answer: Mapping[str, Any]) -> bool:
 
 
 def read_instance(answer: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Instance:
-    """An instance; `settings` are its backups', which are the provider's defaults where they were not asked for."""
-    said = settings or {}
-    window = said.get("TimePeriod")
+    """An instance; `settings` are its backups', None where they were not asked for."""
+    days, window = None, None
+    if settings is not None:
+        # Automatic backups cannot be turned off here, so the days are never 0.
+        days, window = int(settings.get("BackupStorageDays") or DEFAULT_STORAGE_DAYS), settings.get("TimePeriod")
     status = int(answer.get("Status", 0))
     return Instance(
         provider=PROVIDER,
@@ -89,8 +93,7 @@ def read_instance(answer: Mapping[str, Any], settings: Mapping[str, Any] | None 
         engine=_engine_of(answer.get("Type"))[0],
         status=_STATUSES.get(status, f"status {status}"),
         available=status in _AVAILABLE,
-        # Automatic backups cannot be turned off here, so the days are never 0.
-        backup_retention_days=int(said.get("BackupStorageDays") or DEFAULT_STORAGE_DAYS),
+        backup_retention_days=days,
         backup_window=f"{window} (UTC+8)" if window else "",
     )
 
@@ -100,8 +103,14 @@ def read_created_at(answer: Mapping[str, Any]) -> datetime | None:
     return read_time(answer.get("Createtime"))
 
 
-def read_backup(answer: Mapping[str, Any]) -> Backup | None:
-    """A backup as the list has it, without its shards, which the list does not tell; None for one that is gone."""
+def read_backups(answers: Sequence[Mapping[str, Any]]) -> list[Backup]:
+    """The backups of a list that are not gone, without their shards, which the list does not tell."""
+    manual_types = {_type_of(answer) for answer in answers if _is_ours(answer)} or _MANUAL_TYPES
+    read = (_read_backup(answer, is_automatic=_type_of(answer) not in manual_types) for answer in answers)
+    return [backup for backup in read if backup is not None]
+
+
+def _read_backup(answer: Mapping[str, Any], *, is_automatic: bool) -> Backup | None:
     status = int(answer.get("Status", 0))
     if status in _GONE:
         return None
@@ -114,7 +123,7 @@ def read_backup(answer: Mapping[str, Any]) -> Backup | None:
         instance=answer["InstanceId"],
         backup_id=str(answer["BackupId"]),
         state=state_of(is_complete=complete),
-        automatic=str(answer.get("BackupType", "")) != _MANUAL,
+        automatic=is_automatic,
         taken_at=taken_at,
         shards=(),
         engine=EngineFacts(
@@ -128,8 +137,16 @@ def read_backup(answer: Mapping[str, Any]) -> Backup | None:
 
 
 def is_asked_for(answer: Mapping[str, Any], name: str) -> bool:
-    """True for the manual backup that was asked for under a name, which is its remark."""
-    return answer.get("Remark") == name and str(answer.get("BackupType", "")) == _MANUAL
+    """True for the backup that was asked for under a name, which is its remark and that of no other."""
+    return answer.get("Remark") == name
+
+
+def _is_ours(answer: Mapping[str, Any]) -> bool:
+    return str(answer.get("Remark") or "").startswith(NAMES_OF_OURS)
+
+
+def _type_of(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("BackupType", ""))
 
 
 def read_detail(answer: Mapping[str, Any]) -> BackupDetail:

@@ -105,6 +105,8 @@ _MEANINGS: Meanings = (
     ("ResourceUnavailable.CallOssError", SourceUnavailable, _PASSING_HINT),
     ("ServerNetworkError", SourceUnavailable, _PASSING_HINT),
 )
+# The field that names what is at fault, by the hint.
+_AT_FAULT = {_KEY_HINT: "secret", _REGION_HINT: "region"}
 _UNKNOWN_INSTANCE = (
     "ResourceNotFound.InstanceNotExists",
     "ResourceNotFound.InstanceNotFound",
@@ -125,7 +127,10 @@ _REQUEST_ID = re.compile(r"[0-9a-fA-F-]{8,64}")
 
 
 class TencentApi:
-    """Calls one region's API. What `credentials` returns is asked for with the first call."""
+    """Calls one region's API. What `credentials` returns is asked for with the first call.
+
+    With `longest_call_s` each call is made once, and given up when it has taken so long.
+    """
 
     def __init__(
         self,
@@ -135,12 +140,16 @@ class TencentApi:
         *,
         endpoint: str = "",
         allows_private: bool = False,
+        longest_call_s: float | None = None,
     ) -> None:
         self._credentials = credentials
         self._region = region
         self._clock = clock
         self._endpoint = endpoint
         self._allows_private = allows_private
+        # The SDK allows connecting, and waiting for the answer, as much each.
+        self._timeout_s = _TIMEOUT_S if longest_call_s is None else longest_call_s / 2
+        self._pauses_s = _PAUSES_S if longest_call_s is None else ()
         self._client: Any = None
         self._lock = Lock()
 
@@ -184,7 +193,7 @@ class TencentApi:
         self, action: str, parameters: Mapping[str, Any], *, repeats: bool = True
     ) -> tuple[dict[str, Any], Failure | None]:
         answer, failure = self._try(action, parameters)
-        for pause_s in _PAUSES_S if repeats else ():
+        for pause_s in self._pauses_s if repeats else ():
             if failure is None or not failure.code.startswith(_PASSING):
                 break
             self._clock.sleep(pause_s)
@@ -229,7 +238,7 @@ class TencentApi:
             Credential(key.secret_id, key.secret_key, key.token or None),
             self._region,
             ClientProfile(
-                httpProfile=HttpProfile(protocol=scheme, endpoint=host, reqTimeout=_TIMEOUT_S, keepAlive=True),
+                httpProfile=HttpProfile(protocol=scheme, endpoint=host, reqTimeout=self._timeout_s, keepAlive=True),
                 language="en-US",
             ),
         )
@@ -258,7 +267,7 @@ class Failure:
         for code, error, hint in (*special, *_MEANINGS):
             if self.code == code or self.code.startswith(f"{code}."):
                 allow = f"Allow redis:{action} in CAM to the user whose key the rule's secret holds."
-                return error(message, hint=hint or allow)
+                return error(message, hint=hint or allow, field=_AT_FAULT.get(hint, ""))
         said = "its own words are above." if words else "and not why."
         return SourceRefused(message, hint=f"The service says that this cannot be done; {said}")
 

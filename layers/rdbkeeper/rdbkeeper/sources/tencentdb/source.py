@@ -34,7 +34,7 @@ from rdbkeeper.sources.tencentdb.answers import (
     FileLink,
     is_asked_for,
     is_memcached,
-    read_backup,
+    read_backups,
     read_created_at,
     read_detail,
     read_instance,
@@ -77,8 +77,16 @@ class TencentDbSource:
         file_hosts: Sequence[str] = DEFAULT_FILE_HOSTS,
         allows_private: bool = False,
         resolve: Resolve = resolve,
+        longest_call_s: float | None = None,
     ) -> None:
-        self._api = TencentApi(credentials, region, clock, endpoint=endpoint, allows_private=allows_private)
+        self._api = TencentApi(
+            credentials,
+            region,
+            clock,
+            endpoint=endpoint,
+            allows_private=allows_private,
+            longest_call_s=longest_call_s,
+        )
         self._links = Links(self._api, clock)
         self._files = FileStore(FileHosts(file_hosts, allows_private=allows_private, resolve=resolve))
         self._clock = clock
@@ -87,7 +95,7 @@ class TencentDbSource:
     # ------------------------------------------------------------- instances
 
     def instances(self) -> Iterator[Instance]:
-        """Every instance of the region; how long each keeps backups is not asked, so it is the provider's default."""
+        """Every instance of the region; when each is backed up, and how long it keeps that, is not asked."""
         for answer in self._describe_instances("Listing the instances"):
             if not is_memcached(answer):
                 yield read_instance(answer)
@@ -113,7 +121,7 @@ class TencentDbSource:
             return []  # backups go with their instance
         oldest = self._oldest([instance.name])
         found = self._describe_backups(f"Listing the backups of {instance.name}", oldest, InstanceId=instance.name)
-        return [backup for answer in found if (backup := read_backup(answer))]
+        return read_backups(found)
 
     def count_backups(self, instances: Sequence[Instance]) -> dict[str, int]:
         if not instances:
@@ -122,7 +130,7 @@ class TencentDbSource:
         if not self._created_at.keys() >= set(names):
             self._describe_instances("Listing the instances")
         listed = self._describe_backups("Listing the region's backups", self._oldest(names))
-        counted = Counter(backup.instance for answer in listed if (backup := read_backup(answer)))
+        counted = Counter(backup.instance for backup in read_backups(listed))
         return {name: counted[name] for name in sorted(names)}
 
     def request_export(self, backup: Backup, attempt: str) -> None:
@@ -209,7 +217,7 @@ class TencentDbSource:
     def find_requested_backup(self, instance: Instance, name: str) -> Backup | None:
         oldest = self._clock.now() - timedelta(days=_STORAGE_DAYS + 1)  # by then the provider has removed it
         answers = self._describe_backups(f"Looking for the backup {name}", oldest, InstanceId=instance.name)
-        return next((read_backup(answer) for answer in answers if is_asked_for(answer, name)), None)
+        return next(iter(read_backups([answer for answer in answers if is_asked_for(answer, name)])), None)
 
     def remove_backup(self, instance: Instance, name: str, tags: Mapping[str, str]) -> bool:
         """False: the API removes no backups. The provider does, after the 7 days that ours are made to be kept for."""
