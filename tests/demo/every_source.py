@@ -72,7 +72,7 @@ class EverySource:
             with application.writing():
                 fired = {one.rule: self.world.cloud.fire(STACK, one.rule) for one in self.protected}
                 for rule, execution in fired.items():
-                    status = self.world.cloud.wait_for_execution(execution, timeout_s=90)["Status"]
+                    status = self.world.cloud.wait_for_execution(execution)["Status"]
                     self.expect(status == "SUCCEEDED", f"the run of {rule} ended with {status}")
                     lines = [run["line"] for run in self._history(rule)]
                     self.screen.line(lines[0] if lines else f"{rule}: {status}")

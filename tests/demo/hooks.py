@@ -30,7 +30,7 @@ import json
 import os
 import socket
 
-COMMANDS = {"freeze": b"CLIENT PAUSE 60000 WRITE", "thaw": b"CLIENT UNPAUSE"}
+COMMANDS = {"freeze": b"CLIENT PAUSE 600000 WRITE", "thaw": b"CLIENT UNPAUSE"}
 
 
 def handler(event, context):
@@ -140,7 +140,7 @@ def read_counter(engine: Engine) -> int:
         return int(client.get(COUNTER) or 0)
 
 
-def is_frozen(port: int, patience_s: float = 0.3) -> bool:
+def is_frozen(port: int, patience_s: float = 2.0) -> bool:
     """True when a server takes no writes: it then holds back PUBLISH too, which needs no key ("CLIENT PAUSE")."""
     once = Retry(NoBackoff(), 0)
     with redis.Redis(host="127.0.0.1", port=port, protocol=2, socket_timeout=patience_s, retry=once) as client:

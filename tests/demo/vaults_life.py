@@ -38,7 +38,9 @@ class VaultsLife:
         with self.screen.step(f"Binding the bucket {SECOND_BUCKET} as the vault {VAULT}: events/bind_vault.json"):
             self.world.make_bucket(SECOND_BUCKET, can_lock=True)
             vault = self._ask("bind_vault", name=VAULT, bucket=SECOND_BUCKET, region="", note="", options={})["vault"]
-            honours = ", ".join(f"{name}: {value}" for name, value in vault["capabilities"].items())
+            words = {True: "yes", False: "no"}
+            found = vault["capabilities"].items()
+            honours = ", ".join(f"{name.replace('_', ' ')}: {words.get(value, value)}" for name, value in found)
             self.screen.line(f"{vault['state']}; {honours}")
             self.expect(vault["state"] == "available", "the vault is not available")
 

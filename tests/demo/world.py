@@ -43,7 +43,7 @@ def parameters_for(cloud: LocalCloud) -> dict[str, str]:
     }
 
 
-def wait_until_available(elasticache: Any, snapshot_name: str, timeout_s: float = 30.0) -> None:
+def wait_until_available(elasticache: Any, snapshot_name: str, timeout_s: float = 120.0) -> None:
     """Return when the snapshot is available. Raises RuntimeError when it has failed or takes too long."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -164,7 +164,7 @@ class World:
             raise RuntimeError(f"{function} failed: {json.dumps(payload)}")
         return payload
 
-    def wait_for_run(self, rule: str, run: str, timeout_s: float = 60.0) -> Mapping[str, Any]:
+    def wait_for_run(self, rule: str, run: str, timeout_s: float = 180.0) -> Mapping[str, Any]:
         """The run as the rule's history tells it, once it and its execution have ended."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
@@ -230,7 +230,7 @@ class World:
     def fire(self, rule: str) -> str:
         """Fire the rule's timer, wait for its run, and say how the execution ended."""
         execution = self.cloud.fire(STACK, rule)
-        return str(self.cloud.wait_for_execution(execution, timeout_s=60)["Status"])
+        return str(self.cloud.wait_for_execution(execution)["Status"])
 
     def log_events(self, rule: str) -> list[dict[str, Any]]:
         """The log of the rule's function, as the console's log viewer would show it."""

@@ -174,4 +174,4 @@ def test_a_rule_is_refused_whose_hooks_are_not_both_there(world: World) -> None:
             },
         },
     )
-    assert answer["error"]["field"] == "backup_first.thaw"
+    assert answer["error"]["field"] == "rule.backup_first.thaw"

@@ -95,27 +95,27 @@ WRONG = {
     "unknown action": ({"action": "explode"}, "UnknownAction", "action"),
     "unknown field": (create_event(colour="red"), "InvalidRequest", "rule.colour"),
     "wrong type": (create_event(name=7), "InvalidRequest", "rule.name"),
-    "empty name": (create_event(name=""), "InvalidRequest", "name"),
-    "long name": (create_event(name="a" * 32), "InvalidRequest", "name"),
-    "name with a path": (create_event(name="../a"), "InvalidRequest", "name"),
-    "name with a control character": (create_event(name="a\u0000b"), "InvalidRequest", "name"),
-    "prefix from the root": (create_event(prefix="/redis/"), "InvalidRequest", "prefix"),
-    "prefix that climbs": (create_event(prefix="redis/../"), "InvalidRequest", "prefix"),
-    "role that the stack does not allow": (create_event(role="Administrator"), "InvalidRequest", "role"),
+    "empty name": (create_event(name=""), "InvalidRequest", "rule.name"),
+    "long name": (create_event(name="a" * 32), "InvalidRequest", "rule.name"),
+    "name with a path": (create_event(name="../a"), "InvalidRequest", "rule.name"),
+    "name with a control character": (create_event(name="a\u0000b"), "InvalidRequest", "rule.name"),
+    "prefix from the root": (create_event(prefix="/redis/"), "InvalidRequest", "rule.prefix"),
+    "prefix that climbs": (create_event(prefix="redis/../"), "InvalidRequest", "rule.prefix"),
+    "role that the stack does not allow": (create_event(role="Administrator"), "InvalidRequest", "rule.role"),
     "cron with seconds": (
         create_event(cycle={"kind": "custom", "cron": "0 30 2 * * *", "time_zone": "UTC"}),
         "InvalidRequest",
-        "cycle.cron",
+        "rule.cycle.cron",
     ),
     "unknown zone": (
         create_event(cycle={"kind": "daily", "at": "02:30", "time_zone": "Mars/Base"}),
         "InvalidRequest",
-        "cycle.time_zone",
+        "rule.cycle.time_zone",
     ),
     "no such instance": (
         create_event(source={"provider": "elasticache", "instance": "nowhere"}),
         "InstanceNotFound",
-        "source.instance",
+        "rule.source.instance",
     ),
     "backups of no such instance": (
         {"action": "backups", "provider": "elasticache", "instance": "nowhere"},
@@ -161,9 +161,9 @@ def test_a_rule_lives_from_create_to_delete(world: World) -> None:
     assert lasting(ask(world, CREATE)) == lasting(created)
     assert everything(world) == settled
     other = ask(world, create_event(prefix="elsewhere/"))["error"]
-    assert (other["code"], other["field"]) == ("NameTaken", "name")
+    assert (other["code"], other["field"]) == ("NameTaken", "rule.name")
     place = ask(world, create_event(name="second"))["error"]
-    assert (place["code"], place["field"]) == ("PlaceTaken", "prefix")
+    assert (place["code"], place["field"]) == ("PlaceTaken", "rule.prefix")
     assert everything(world) == settled
 
     deleted = send(world, "delete", "orders-nightly")

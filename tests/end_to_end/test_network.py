@@ -55,7 +55,7 @@ def test_half_a_network_moves_nothing_and_is_reported(rules: World) -> None:
     reports = reconcile(rules)["reports"]
     assert [(report["rule"], report["code"]) for report in reports] == [("direct", "NetworkIncomplete")]
     refused = ask(rules, create_event(name="another", source=DIRECT | {"instance": "another"}))
-    assert refused["error"]["field"] == "source.provider"
+    assert refused["error"]["field"] == "rule.source.provider"
     assert "no VpcSecurityGroupIds" in refused["error"]["message"]
 
 

@@ -246,7 +246,7 @@ def test_every_alarm_reads_a_metric_that_reconciling_writes(world: World) -> Non
     reconcile(world)
     points = world.cloud.metrics(RECONCILING_LOG)
     alarms = world.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert len(alarms) == 3
+    assert len(alarms) == 4
     unread = [alarm["AlarmName"] for alarm in alarms if not any(is_read_by(alarm, point) for point in points)]
     assert unread == []
 
@@ -290,6 +290,25 @@ def test_the_alarm_of_the_stack_rings_when_nobody_reconciles(world: World) -> No
     assert alarm_state(silent, points, a_minute_later()) == "OK"
     assert alarm_state(silent, points, a_minute_later() + timedelta(hours=6)) == "ALARM"
     assert alarm_state(silent, [], a_minute_later()) == "ALARM"
+
+
+def test_the_alarm_of_frozen_writes_rings_while_nobody_can_thaw_them(world: World) -> None:
+    moments = {"since": {"S": ago(hours=1)}, "until": {"S": ago(minutes=50)}, "late_until": {"NULL": True}}
+    texts = {"thaw": "let-go-on", "instance": "first", "execution": "killed", "provider": "elasticache"}
+    freeze = {**moments, **{name: {"S": text} for name, text in texts.items()}}
+    put_row(world, {**key("freezes", "first"), "freeze": {"M": freeze}})
+    alarm = find_alarm(world, world.deployment.resources["WritesStillFrozenAlarm"])
+
+    answer = reconcile(world)
+    assert [failure["rule"] for failure in answer["failures"]] == ["first"]
+    assert show(world, "first")["still_frozen"]["thaw"] == "let-go-on"
+    assert alarm_state(alarm, world.cloud.metrics(RECONCILING_LOG), a_minute_later()) == "ALARM"
+
+    remove_row(world, "freezes", "first")
+    reconcile(world)
+    assert show(world, "first")["still_frozen"] is None
+    points = as_if_hourly(world.cloud.metrics(RECONCILING_LOG))
+    assert alarm_state(alarm, points, a_minute_later()) == "OK"
 
 
 def a_minute_later() -> datetime:

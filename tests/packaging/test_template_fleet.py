@@ -4,19 +4,24 @@ import importlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from rdbkeeper.domain.fleet.settings import NO_NETWORK, RULE_VARIABLE, FleetSettings, Network
-from rdbkeeper.domain.metrics import NAMESPACE, RECONCILED, stack_dimensions
+from rdbkeeper.domain.metrics import NAMESPACE, RECONCILED, WRITES_STILL_FROZEN, stack_dimensions
 from rdbkeeper.entry.requests import parse_reconcile
 from rdbkeeper.entry.settings import ManageSettings, RunSettings, StoreSettings
+from tests.local_cloud.alarm_states import alarm_state
+from tests.local_cloud.metrics import Datapoint
 from tests.local_cloud.template_reader import Resource
 from tests.packaging.template import REPOSITORY, RESOURCES, TEMPLATE, names_in, needed_by, of_type
 
 FLEET = RESOURCES["RuleFleet"]
 ALARM = RESOURCES["ReconcileSilentAlarm"]
+STILL_FROZEN = RESOURCES["WritesStillFrozenAlarm"]
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 TIMER = RESOURCES["ReconcileTimer"]
 
 # What runs need while the fleet is being taken down, and what takes it down.
@@ -95,13 +100,14 @@ def test_the_timer_is_not_among_the_rules_schedules() -> None:
     assert "schedule-group/default" in str(RESOURCES["ReconcileTimerRole"].properties)
 
 
-def test_the_alarm_reads_the_metric_that_reconciling_writes() -> None:
-    dimensions = tuple((found["Name"], found["Value"]) for found in ALARM.properties["Dimensions"])
+@pytest.mark.parametrize("alarm, metric", [(ALARM, RECONCILED), (STILL_FROZEN, WRITES_STILL_FROZEN)])
+def test_an_alarm_reads_the_metric_that_reconciling_writes(alarm: Resource, metric: str) -> None:
+    dimensions = tuple((found["Name"], found["Value"]) for found in alarm.properties["Dimensions"])
     # As CloudFormation will have it: the stack's name in place of its pseudo parameter.
     written = tuple(
         (name, {"Ref": "AWS::StackName"} if value == "s" else value) for name, value in stack_dimensions("s")
     )
-    assert (ALARM.properties["Namespace"], ALARM.properties["MetricName"]) == (NAMESPACE, RECONCILED)
+    assert (alarm.properties["Namespace"], alarm.properties["MetricName"]) == (NAMESPACE, metric)
     assert dimensions == written
 
 
@@ -117,6 +123,24 @@ def test_the_alarm_goes_off_after_three_hours_without_reconciling() -> None:
     assert properties["TreatMissingData"] == "breaching"
     assert properties["AlarmActions"] == [{"Ref": "AlarmTopic"}]
     assert "RuleFleet" in ALARM.depends_on
+
+
+@pytest.mark.parametrize(
+    "looks, state",
+    [((0, 0, 0), "OK"), ((0, 0, 1), "ALARM"), ((2, 2, 2), "ALARM"), ((1, 1, 0), "OK"), ((), "as it was")],
+)
+def test_the_alarm_goes_off_at_the_first_look_that_could_not_thaw_and_is_over_when_none_is_left(
+    looks: tuple[int, ...], state: str
+) -> None:
+    properties, of_stack = STILL_FROZEN.properties, dict(stack_dimensions("s"))
+    alarm = {**properties, "Dimensions": [{"Name": name, "Value": value} for name, value in of_stack.items()]}
+    newest_ms = int(NOW.timestamp() * 1000) - 60_000
+    points = [
+        Datapoint(NAMESPACE, WRITES_STILL_FROZEN, of_stack, value, newest_ms - age * 3_600_000)
+        for age, value in enumerate(reversed(looks))
+    ]
+    assert alarm_state(alarm, points, NOW, state_before="as it was") == state
+    assert properties["AlarmActions"] == [{"Ref": "AlarmTopic"}]
 
 
 def test_an_address_is_told_only_where_one_is_given() -> None:
@@ -212,6 +236,15 @@ def test_no_allowed_roles_and_several_are_read_as_the_template_gives_them() -> N
     for joined, read in (("", ()), ("a", ("a",)), ("a,b", ("a", "b"))):
         environment = dict.fromkeys(asked_for(ManageSettings), "1") | {"RDBKEEPER_RULE_ROLE_ARNS": joined}
         assert ManageSettings.from_environment(environment).fleet.rule_role_arns == read
+
+
+def test_the_hooks_that_the_stack_allows_are_read_as_the_template_gives_them() -> None:
+    for function in ("ManageRulesFunction", "ReconcileRulesFunction"):
+        given = variables_of(function)["RDBKEEPER_HOOK_FUNCTION_ARNS"]
+        assert given == {"Fn::Join": [",", {"Ref": "AllowedHookFunctionArns"}]}
+    for joined, read in (("", ()), ("a,b", ("a", "b"))):
+        environment = dict.fromkeys(asked_for(ManageSettings), "1") | {"RDBKEEPER_HOOK_FUNCTION_ARNS": joined}
+        assert ManageSettings.from_environment(environment).fleet.hook_function_arns == read
 
 
 def test_a_network_is_read_as_the_template_gives_it() -> None:

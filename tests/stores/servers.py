@@ -27,7 +27,7 @@ from tests.bench.servers import await_port, free_port, running
 
 ACCESS_KEY_ID, SECRET_ACCESS_KEY = "stores-key", "stores-secret"
 _CEPH_BYTES = 2 << 30
-_READY_S = 60.0
+_READY_S = 180.0
 # Where `make stores` puts what PyPI has; the variable names another place.
 _ENVIRONMENT = Path(os.environ.get("RDBKEEPER_STORES") or Path(__file__).parents[2] / ".venv-stores")
 
@@ -73,7 +73,7 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 def _say(command: Sequence[str]) -> str:
-    return subprocess.run(command, env=_environment(), capture_output=True, check=True, text=True, timeout=30).stdout
+    return subprocess.run(command, env=_environment(), capture_output=True, check=True, text=True, timeout=120).stdout
 
 
 # ----------------------------------------------------------------------- Ceph

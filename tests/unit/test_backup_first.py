@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rdbkeeper.domain.backup import Backup, BackupState, Consistency, EngineFacts
+from rdbkeeper.domain.backup import Backup, BackupState, Consistency, EngineFacts, Instance
 from rdbkeeper.domain.backup_first import (
     BackupFirst,
     Freeze,
@@ -24,6 +24,7 @@ from rdbkeeper.domain.backup_first import (
 from rdbkeeper.domain.errors import BackupNotMade, BackupQuotaUsed, InvalidRequest, NotExportable
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+ORDERS = Instance("elasticache", "orders", "redis", "available", True, 7, "02:00-03:00", ("orders-001",))
 
 
 def listed(backup_id: str, hours_ago: float | None, *, automatic: bool = False) -> Backup:
@@ -82,7 +83,8 @@ def test_without_hooks_nothing_is_frozen() -> None:
         BackupFirst("stop", "go-on:live", 60, demands_application=True),
         made("rdbkeeper-a", 1),
         made("rdbkeeper-a", 1, backup_id="8f3a", consistency=Consistency.APPLICATION, reason="frozen", is_removed=True),
-        made("rdbkeeper-a", 1, provider="memorydb", instance="orders"),
+        made("rdbkeeper-a", 1, provider="memorydb", instance="orders", is_verified=True),
+        replace(ORDERS, data_tiering="enabled"),
         Freeze("go-on", "orders", "an execution", NOW, NOW + timedelta(minutes=5)),
         Freeze(
             "go-on", "orders", "an execution", NOW, NOW + timedelta(minutes=5), NOW + timedelta(minutes=20), "redis"
@@ -140,18 +142,29 @@ def test_no_fourth_backup_is_made_while_three_are_there_that_have_no_verified_co
     there = [listed("a", 72), listed("b", 48), listed("8f3a", 24), listed("theirs", 1)]
     ours = [made("a", 72), made("b", 48), made("rdbkeeper-c", 24, backup_id="8f3a")]
     with pytest.raises(BackupNotMade, match="3 backups that this rule had made have no verified copy"):
-        check_worth_making(there, ours)
-    check_worth_making(there, ours[:2])
-    check_worth_making(there, [*ours[:2], made("never listed", 24), made("theirs", 1, is_removed=True)])
+        check_worth_making(ORDERS, there, ours)
+    check_worth_making(ORDERS, there, ours[:2])
+    for another in ({"is_removed": True}, {"is_verified": True}):
+        check_worth_making(ORDERS, there, [*ours[:2], made("never listed", 24), made("theirs", 1, **another)])
 
 
 @pytest.mark.parametrize("said, is_tiered", [("enabled", True), ("True", True), ("disabled", False), ("", False)])
 def test_no_backup_is_made_whose_like_cannot_be_exported(said: str, is_tiered: bool) -> None:
     before = listed("b1", 48)
     newest = replace(listed("b2", 24), engine=EngineFacts(data_tiering=said))
-    check_worth_making([replace(before, engine=EngineFacts(data_tiering="enabled")), listed("b2", 24)], [])
+    check_worth_making(ORDERS, [replace(before, engine=EngineFacts(data_tiering="enabled")), listed("b2", 24)], [])
     with pytest.raises(NotExportable, match="data tiering") if is_tiered else nullcontext():
-        check_worth_making([newest, before, listed("b3", None)], [])
+        check_worth_making(ORDERS, [newest, before, listed("b3", None)], [])
+
+
+@pytest.mark.parametrize("said, is_tiered", [("enabled", True), ("true", True), ("disabled", False), ("false", False)])
+@pytest.mark.parametrize("of_before", ["enabled", "disabled"])
+def test_an_instance_that_says_whether_it_tiers_its_data_is_believed(
+    said: str, is_tiered: bool, of_before: str
+) -> None:
+    backups = [replace(listed("b1", 24), engine=EngineFacts(data_tiering=of_before))]
+    with pytest.raises(NotExportable, match="orders has data tiering") if is_tiered else nullcontext():
+        check_worth_making(replace(ORDERS, data_tiering=said), backups, [])
 
 
 # Quotas

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rdbkeeper.domain.backup_first import BackupFirst
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.errors import InvalidRequest
 from rdbkeeper.domain.fleet.parts import FunctionSettings, Prototype, ScheduleWanted
@@ -97,6 +98,27 @@ def test_a_stack_that_allows_no_role_says_so() -> None:
         SETTINGS.check_role("reader")
     assert "It allows none so far." in refused.value.hint
     SETTINGS.check_role("")
+
+
+HOOKED = replace(SETTINGS, hook_function_arns=("arn:aws:lambda:us-east-1:000000000000:function:stop",))
+
+
+def test_a_hook_that_the_stack_does_not_allow_is_refused_and_those_it_does_are_named_without_account() -> None:
+    for hooks, field in ((BackupFirst("go", "stop"), "freeze"), (BackupFirst("stop", "go:live"), "thaw")):
+        with pytest.raises(InvalidRequest, match="go") as refused:
+            HOOKED.check_hooks(hooks)
+        assert refused.value.field == f"backup_first.{field}"
+        assert "It allows stop." in refused.value.hint and "AllowedHookFunctionArns" in refused.value.hint
+        assert "000000000000" not in str(refused.value)
+    with pytest.raises(InvalidRequest) as refused:
+        SETTINGS.check_hooks(BackupFirst("stop", "stop"))
+    assert "It allows none so far." in refused.value.hint
+
+
+def test_a_hook_that_the_stack_allows_may_be_named_by_any_alias_and_a_rule_without_hooks_is_asked_for_none() -> None:
+    HOOKED.check_hooks(BackupFirst("stop", "stop:live"))
+    for none in (None, BackupFirst()):
+        SETTINGS.check_hooks(none)
 
 
 NETWORK = Network(("subnet-1", "subnet-2"), ("sg-1",))

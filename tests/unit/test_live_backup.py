@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -21,8 +22,11 @@ from rdbkeeper.domain.live_estimate import (
     estimate_s,
     part_bytes_for,
 )
-from rdbkeeper.domain.source import SourceAccess, Way
+from rdbkeeper.domain.source import DEFAULT_KEYS_PER_SECOND, SourceAccess, Way
 from rdbkeeper.domain.transfer import DEFAULT_PART_BYTES, MEBIBYTE, MOST_PARTS_OF_A_STREAM
+from rdbkeeper.flows.runs.context import LONGEST_INVOCATION
+from rdbkeeper.flows.runs.live import STREAM_RESERVE_S
+from rdbkeeper.sources.redis.seen_keys import MOST_KEYS
 from tests.flows.world import make_rule
 
 NOW = datetime(2026, 11, 21, 3, 0, 7, tzinfo=UTC)
@@ -118,16 +122,22 @@ ONE_MOMENT = LiveFindings(Consistency.POINT_IN_TIME, "the shard's data are of on
 BY_KEYS = LiveFindings(Consistency.LOGICAL, "read key by key over 60 s", 100, 2, 60.0)
 
 
-@pytest.mark.parametrize("one", [ONE_MOMENT, BY_KEYS], ids=["full sync", "logical"])
-def test_what_became_of_one_stream_is_told_as_it_is(one: LiveFindings) -> None:
-    assert join_findings([one], [NOW], "as the rule says") == (one.consistency, f"{one.reason}. as the rule says")
-    assert join_findings([one], [NOW], "") == (one.consistency, one.reason)
+def plan_of(way: Way, shards: int = 1, reason: str = "as the rule says") -> LivePlan:
+    return LivePlan(EngineFacts(engine="redis"), (replace(full_sync(5), way=way),) * shards, reason)
+
+
+@pytest.mark.parametrize(
+    "one, way", [(ONE_MOMENT, Way.FULL_SYNC), (BY_KEYS, Way.LOGICAL)], ids=["full sync", "logical"]
+)
+def test_what_became_of_one_stream_is_told_as_it_is(one: LiveFindings, way: Way) -> None:
+    assert join_findings([one], [NOW], plan_of(way)) == (one.consistency, f"{one.reason}. as the rule says")
+    assert join_findings([one], [NOW], plan_of(way, reason="")) == (one.consistency, one.reason)
     assert LiveFindings.from_record(one.as_record()) == one
 
 
 def test_shards_that_are_read_one_after_the_other_are_not_of_one_moment() -> None:
     began = [NOW, NOW + timedelta(minutes=4), NOW + timedelta(minutes=12)]
-    consistency, reason = join_findings([ONE_MOMENT] * 3, began, "")
+    consistency, reason = join_findings([ONE_MOMENT] * 3, began, plan_of(Way.FULL_SYNC, 3, ""))
     assert consistency is Consistency.POINT_IN_TIME
     assert reason == (
         "the shard's data are of one moment; the 3 shards were read one after the other, their beginnings 12 min 0 s "
@@ -137,12 +147,11 @@ def test_shards_that_are_read_one_after_the_other_are_not_of_one_moment() -> Non
 
 def test_the_durations_and_vanished_keys_of_all_shards_are_told() -> None:
     began = [NOW, NOW + timedelta(minutes=1), NOW + timedelta(minutes=2)]
-    consistency, reason = join_findings([BY_KEYS, ONE_MOMENT, BY_KEYS], began, "SYNC is refused")
+    consistency, reason = join_findings([BY_KEYS, ONE_MOMENT, BY_KEYS], began, plan_of(Way.FULL_SYNC, 3))
     assert consistency is Consistency.LOGICAL
     assert reason == (
         "2 of 3 shards were read key by key, over 2 min 0 s in all; 4 keys vanished meanwhile; the 3 shards were read "
-        "one after the other, their beginnings 2 min 0 s apart; of the first of these: read key by key over 60 s. SYNC "
-        "is refused"
+        "one after the other, their beginnings 2 min 0 s apart; of the first of these: read key by key over 60 s"
     )
 
 
@@ -169,11 +178,51 @@ def test_an_empty_server_takes_no_time_but_what_it_waits_for_other_replicas() ->
     assert estimate_s(full_sync(0), 1000, 0) == FULL_SYNC_DELAY_S
 
 
-def test_what_just_fits_is_read_and_what_does_not_is_refused_with_what_to_do() -> None:
+def test_what_just_fits_is_read_and_what_does_not_is_refused() -> None:
     check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 595), 1000, 0, longest_s=600)
-    with pytest.raises(ServerTooLarge, match="would take 10 min 1 s; one attempt has 10 min 0 s") as refused:
+    with pytest.raises(ServerTooLarge, match="would take 10 min 1 s; one attempt has 10 min 0 s"):
         check_fits(full_sync(FULL_SYNC_BYTES_PER_S * 596), 1000, 0, longest_s=600)
-    assert "keys_per_second" in refused.value.hint
+
+
+def test_the_page_about_sources_says_how_much_a_shard_may_hold() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sources.md").read_text("utf-8")
+    longest_s = LONGEST_INVOCATION.total_seconds() - STREAM_RESERVE_S
+    by_sync, by_keys = (longest_s - FULL_SYNC_DELAY_S) * FULL_SYNC_BYTES_PER_S, longest_s * LOGICAL_BYTES_PER_S
+    keys, most_keys = longest_s * DEFAULT_KEYS_PER_SECOND / 10**6, longest_s * LOGICAL_KEYS_PER_S / 10**6
+    assert f"| {by_sync // GIGABYTE:.0f} GB | {by_keys // GIGABYTE:.0f} GB |" in page
+    told = f"{keys:.1f} million at {DEFAULT_KEYS_PER_SECOND} `keys_per_second`, {most_keys:.0f} million from"
+    assert f"{told} {LOGICAL_KEYS_PER_S} on; {MOST_KEYS // 10**6} million in one database" in page
+    assert f"below {FULL_SYNC_BYTES_PER_S // 125_000}, or {LOGICAL_BYTES_PER_S // 125_000} key by key" in page
+
+
+SYNC, PACE, CAP = "Allow SYNC", "Raise the rule's keys_per_second to 15000.", "Raise the rule's bandwidth_mbps"
+
+
+@pytest.mark.parametrize(
+    "file, keys_per_second, bandwidth_mbps, named",
+    [
+        (full_sync(40 * GIGABYTE), 10_000, 0, []),
+        (full_sync(40 * GIGABYTE), 10_000, 400, []),
+        (full_sync(20 * GIGABYTE), 10_000, 100, [CAP]),
+        (logical(20 * GIGABYTE, 1000), 10_000, 0, [SYNC]),
+        (logical(GIGABYTE, 9_000_000), 10_000, 0, [SYNC, PACE]),
+        (logical(GIGABYTE, 9_000_000), 10_000, 1, []),
+        (logical(GIGABYTE, 16_000_000), 25_000, 0, [SYNC]),
+        (logical(GIGABYTE, 16_000_000), 1_000_000, 0, [SYNC]),
+        (logical(12 * GIGABYTE, 1000), 10_000, 100, [CAP]),
+        (logical(40 * GIGABYTE, 16_000_000), 10_000, 0, []),
+    ],
+)
+def test_whoever_is_refused_is_told_what_would_help_and_nothing_else(
+    file: LiveFile, keys_per_second: int, bandwidth_mbps: int, named: list[str]
+) -> None:
+    with pytest.raises(ServerTooLarge) as refused:
+        check_fits(file, keys_per_second, bandwidth_mbps, longest_s=600)
+    assert [remedy for remedy in (SYNC, PACE, CAP) if remedy in refused.value.hint] == named
+    assert [word for word in ("SYNC", "keys_per_second", "bandwidth_mbps") if word in refused.value.hint] == [
+        {SYNC: "SYNC", PACE: "keys_per_second", CAP: "bandwidth_mbps"}[remedy] for remedy in named
+    ]
+    assert "more shards" in refused.value.hint
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, GIGABYTE, 11 * GIGABYTE, 12 * GIGABYTE, 500 * GIGABYTE])

@@ -39,7 +39,7 @@ def test_what_was_not_verified_is_called_unchecked() -> None:
 def test_the_line_of_a_bad_night_counts_what_did_not_happen() -> None:
     outcomes = [Outcome("a", status, "Why") for status in (Status.FAILED, Status.POSTPONED, Status.SKIPPED)]
     assert report_line("r", {"skipped": 2}, outcomes, None, "UTC") == (
-        "r: 5 backups found, 0 already kept, 0 copied, 1 postponed, 3 skipped, 1 failed; next run none is scheduled"
+        "r: 5 backups found, 0 already kept, 0 copied, 1 postponed, 3 skipped, 1 failed; no next run is scheduled"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,6 +82,7 @@ def test_a_rule_is_what_was_written_and_new() -> None:
         "created_at": "2026-11-21T03:04:05+00:00",
         "watched_since": "2026-11-21T03:04:05+00:00",
         "former_places": [],
+        "has_former_copies": False,
     }
 
 
@@ -110,7 +112,7 @@ def test_a_rule_for_a_server_that_is_reached_directly_has_no_backups_to_ask_for(
     server = {"provider": "redis", "instance": "queue", "address": "queue:6379"}
     with pytest.raises(InvalidRequest) as refused:
         created({**RULE, "source": server, "backup_first": True})
-    assert refused.value.field == "backup_first"
+    assert refused.value.field == "rule.backup_first"
 
 
 def test_many_rules_share_how_their_provider_is_reached() -> None:
@@ -179,54 +181,54 @@ def test_each_kind_of_cycle_is_read_with_its_own_fields(given: dict[str, Any], c
 WRONG = [
     ("name", ..., "rule.name"),
     ("name", None, "rule.name"),
-    ("name", "", "name"),
-    ("name", "x" * 32, "name"),
-    ("name", "a/b", "name"),
-    ("name", "a\x07", "name"),
+    ("name", "", "rule.name"),
+    ("name", "x" * 32, "rule.name"),
+    ("name", "a/b", "rule.name"),
+    ("name", "a\x07", "rule.name"),
     ("source", ..., "rule.source"),
     ("source", [], "rule.source"),
     ("source.provider", ..., "rule.source.provider"),
-    ("source.provider", "memcached", "source.provider"),
+    ("source.provider", "memcached", "rule.source.provider"),
     ("source.instance", ..., "rule.source.instance"),
     ("source.instance", 3, "rule.source.instance"),
-    ("source.instance", "a--b", "source.instance"),
-    ("source.region", "us-east-1", "source.region"),
+    ("source.instance", "a--b", "rule.source.instance"),
+    ("source.region", "us-east-1", "rule.source.region"),
     ("source.region", 7, "rule.source.region"),
     ("source.zone", "us-east-1a", "rule.source.zone"),
-    ("source.address", "orders.example.com:6379", "source.address"),
-    ("source.tls", False, "source.tls"),
+    ("source.address", "orders.example.com:6379", "rule.source.address"),
+    ("source.tls", False, "rule.source.tls"),
     ("source.tls", "yes", "rule.source.tls"),
-    ("source.way", "backwards", "source.way"),
+    ("source.way", "backwards", "rule.source.way"),
     ("source.way", 1, "rule.source.way"),
     ("source.keys_per_second", 99, "rule.source.keys_per_second"),
     ("source.keys_per_second", 1_000_001, "rule.source.keys_per_second"),
-    ("source.keys_per_second", 20_000, "source.keys_per_second"),
+    ("source.keys_per_second", 20_000, "rule.source.keys_per_second"),
     ("cycle", ..., "rule.cycle"),
     ("cycle", "daily", "rule.cycle"),
     ("cycle.kind", ..., "rule.cycle.kind"),
-    ("cycle.kind", "hourly", "cycle.kind"),
+    ("cycle.kind", "hourly", "rule.cycle.kind"),
     ("cycle.at", ..., "rule.cycle.at"),
-    ("cycle.at", "24:00", "cycle.at"),
+    ("cycle.at", "24:00", "rule.cycle.at"),
     ("cycle.cron", "0 0 * * *", "rule.cycle.cron"),
     ("cycle.time_zone", ..., "rule.cycle.time_zone"),
-    ("cycle.time_zone", "Tokyo", "cycle.time_zone"),
+    ("cycle.time_zone", "Tokyo", "rule.cycle.time_zone"),
     ("cycle", {"kind": "manual", "at": "02:30"}, "rule.cycle.at"),
     ("cycle", {"kind": "custom", "time_zone": "UTC"}, "rule.cycle.cron"),
-    ("cycle", {"kind": "custom", "cron": "0 0 3 * * *", "time_zone": "UTC"}, "cycle.cron"),
-    ("cycle", {"kind": "custom", "cron": "rate(0 hours)", "time_zone": "UTC"}, "cycle.cron"),
+    ("cycle", {"kind": "custom", "cron": "0 0 3 * * *", "time_zone": "UTC"}, "rule.cycle.cron"),
+    ("cycle", {"kind": "custom", "cron": "rate(0 hours)", "time_zone": "UTC"}, "rule.cycle.cron"),
     ("cycle", {"kind": "custom", "cron": "\ud800 * * * *", "time_zone": "UTC"}, "rule.cycle.cron"),
-    ("cycle", {"kind": "weekly", "days": [], "time_zone": "UTC"}, "cycle.days"),
+    ("cycle", {"kind": "weekly", "days": [], "time_zone": "UTC"}, "rule.cycle.days"),
     ("cycle", {"kind": "weekly", "days": "MON", "time_zone": "UTC"}, "rule.cycle.days"),
     ("cycle", {"kind": "weekly", "days": [1], "time_zone": "UTC"}, "rule.cycle.days"),
-    ("cycle", {"kind": "weekly", "days": ["Monday"], "time_zone": "UTC"}, "cycle.days"),
+    ("cycle", {"kind": "weekly", "days": ["Monday"], "time_zone": "UTC"}, "rule.cycle.days"),
     ("cycle", {"kind": "weekly", "days": ["\ud800"], "time_zone": "UTC"}, "rule.cycle.days"),
-    ("prefix", "/redis/", "prefix"),
-    ("prefix", "a/../b/", "prefix"),
+    ("prefix", "/redis/", "rule.prefix"),
+    ("prefix", "a/../b/", "rule.prefix"),
     ("prefix", None, "rule.prefix"),
-    ("vault", "else where", "vault"),
+    ("vault", "else where", "rule.vault"),
     ("vault", 7, "rule.vault"),
-    ("role", "arn:aws:iam::000000000000:role/reader", "role"),
-    ("role", "path/reader", "role"),
+    ("role", "arn:aws:iam::000000000000:role/reader", "rule.role"),
+    ("role", "path/reader", "rule.role"),
     ("role", None, "rule.role"),
     ("bandwidth_mbps", -1, "rule.bandwidth_mbps"),
     ("bandwidth_mbps", 100_001, "rule.bandwidth_mbps"),
@@ -243,21 +245,24 @@ WRONG = [
     ("audit_every_days", 3651, "rule.audit_every_days"),
     ("audit_every_days", "90", "rule.audit_every_days"),
     ("backup_first", "yes", "rule.backup_first"),
-    ("backup_first", None, "rule.backup_first"),
     ("backup_first", [], "rule.backup_first"),
     ("backup_first", {"hook": "stop"}, "rule.backup_first.hook"),
-    ("backup_first", {"freeze": "stop"}, "backup_first.thaw"),
-    ("backup_first", {"thaw": "go-on"}, "backup_first.freeze"),
-    ("backup_first", {"freeze": "a b", "thaw": "go-on"}, "backup_first.freeze"),
-    ("backup_first", {"freeze": "stop", "thaw": ""}, "backup_first.thaw"),
+    ("backup_first", {"freeze": "stop"}, "rule.backup_first.thaw"),
+    ("backup_first", {"thaw": "go-on"}, "rule.backup_first.freeze"),
+    ("backup_first", {"freeze": "a b", "thaw": "go-on"}, "rule.backup_first.freeze"),
+    ("backup_first", {"freeze": "stop", "thaw": ""}, "rule.backup_first.thaw"),
     ("backup_first", {"freeze": "stop", "thaw": "go-on", "longest_freeze_s": 0}, "rule.backup_first.longest_freeze_s"),
     (
         "backup_first",
         {"freeze": "stop", "thaw": "go-on", "longest_freeze_s": 3601},
         "rule.backup_first.longest_freeze_s",
     ),
-    ("backup_first", {"demands_application": True}, "backup_first.demands_application"),
+    ("backup_first", {"demands_application": True}, "rule.backup_first.demands_application"),
     ("backup_first", {"demands_application": 1}, "rule.backup_first.demands_application"),
+    ("backup_first", {"longest_freeze_s": 300}, "rule.backup_first.longest_freeze_s"),
+    ("backup_first", {"demands_application": False}, "rule.backup_first.demands_application"),
+    ("source.username", "rdbkeeper", "rule.source.username"),
+    ("source.password", "hunter2", "rule.source.password"),
     ("state", "active", "rule.state"),
     ("revision", 3, "rule.revision"),
     ("created_at", "2026-11-21", "rule.created_at"),
@@ -299,6 +304,7 @@ def test_a_preview_reads_the_rule_as_create_does() -> None:
         ({"source": {"tls": True, "way": "logical"}}, RuleEdit(access={"tls": True, "way": Way.LOGICAL})),
         ({"backup_first": True}, RuleEdit(backup_first=BackupFirst())),
         ({"backup_first": False}, RuleEdit(ends_backup_first=True)),
+        ({"backup_first": None}, RuleEdit(ends_backup_first=True)),
         ({"backup_first": {}}, RuleEdit(backup_first=BackupFirst())),
         (
             {"backup_first": {"freeze": "stop", "thaw": "go-on:live", "longest_freeze_s": 60}},
@@ -323,9 +329,9 @@ def test_an_edit_says_only_what_it_names(given: dict[str, Any], edit: RuleEdit) 
         ({"source": {"instance": None}}, "rule.source.instance"),
         ({"source": {"region": 7}}, "rule.source.region"),
         ({"source": {"zone": "x"}}, "rule.source.zone"),
-        ({"source": {"way": "backwards"}}, "source.way"),
-        ({"backup_first": None}, "rule.backup_first"),
-        ({"backup_first": {"freeze": "stop"}}, "backup_first.thaw"),
+        ({"source": {"way": "backwards"}}, "rule.source.way"),
+        ({"backup_first": {"freeze": "stop"}}, "rule.backup_first.thaw"),
+        ({"backup_first": {"longest_freeze_s": 600}}, "rule.backup_first.longest_freeze_s"),
         ({"cycle": None}, "rule.cycle"),
         ({"cycle": {"at": "02:30"}}, "rule.cycle.kind"),
         ({"cycle": {"kind": "daily", "time_zone": "UTC"}}, "rule.cycle.at"),
@@ -359,7 +365,7 @@ def test_each_instance_gets_a_rule_named_after_it() -> None:
 def test_what_is_wrong_with_one_instance_is_said_where_it_is_and_the_others_are_rules() -> None:
     wanted = dict(created_many(["orders", "a" * 25, "Orders", "carts"]))
     errors = {name: found.field for name, found in wanted.items() if isinstance(found, RdbkeeperError)}
-    assert errors == {f"{'a' * 25}-nightly": "name", "Orders-nightly": "name"}
+    assert errors == {f"{'a' * 25}-nightly": "rule.name", "Orders-nightly": "rule.name"}
     assert [name for name, found in wanted.items() if isinstance(found, Rule)] == ["orders-nightly", "carts-nightly"]
 
 
@@ -382,9 +388,10 @@ WRONG_MANY = [
     (["orders"], changed(MANY, "name", "{instance}" * 9), "rule.name"),
     (["orders"], changed(MANY, "name", ...), "rule.name"),
     (["orders"], changed(MANY, "source.instance", "orders"), "rule.source.instance"),
-    (["orders"], changed(MANY, "cycle.kind", "hourly"), "cycle.kind"),
+    (["orders"], changed(MANY, "cycle.kind", "hourly"), "rule.cycle.kind"),
     (["orders"], changed(MANY, "prefix", 7), "rule.prefix"),
     (["orders"], changed(MANY, "state", "paused"), "rule.state"),
+    (["orders"], {**MANY, "source": {"provider": "redis", "address": "queue:6379"}}, "rule.source.provider"),
     (["orders"], 7, "rule"),
 ]
 
@@ -399,3 +406,71 @@ def test_what_many_rules_share_is_refused_as_a_whole(instances: object, rule: ob
 
 def test_as_many_rules_as_may_be_are_taken_at_once() -> None:
     assert len(created_many([f"i{number}" for number in range(MOST_RULES_AT_ONCE)])) == 99
+
+
+# What is shown of what was sent
+
+
+PASTED = [
+    ("name", "redis://:hunter2@queue:6379"),
+    ("source.instance", "redis://:hunter2@queue:6379"),
+    ("role", "arn:aws:iam::000000000000:role/hunter2"),
+    ("backup_first", {"freeze": "arn:aws:lambda:us-east-1:000000000000:function:hunter2", "thaw": "go-on"}),
+    ("source.password", "hunter2"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), PASTED, ids=[path for path, _ in PASTED])
+def test_an_address_or_an_arn_in_the_wrong_field_is_not_repeated(path: str, value: object) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        created(changed(RULE, path, value))
+    assert not {"hunter2", "000000000000"} & set(re.split("[^0-9a-z]", str(refused.value)))
+    assert refused.value.field.removeprefix("rule.").startswith(path)
+
+
+def test_an_address_among_many_instances_is_not_repeated() -> None:
+    ((name, error),) = created_many(["redis://:hunter2@queue:6379"])
+    assert isinstance(error, InvalidRequest) and "hunter2" not in f"{name} {error}"
+
+
+def test_what_is_only_misspelt_is_shown() -> None:
+    with pytest.raises(InvalidRequest, match="'Orders' is not the name of an instance"):
+        created(changed(RULE, "source.instance", "Orders"))
+
+
+@pytest.mark.parametrize("wish", [None, BackupFirst(), BackupFirst("stop", "go-on", 60)], ids=str)
+def test_what_is_answered_of_backups_on_demand_can_be_sent_back(wish: BackupFirst | None) -> None:
+    answered = wish.as_record() if wish else None
+    assert created({**RULE, "backup_first": answered}).backup_first == wish
+
+
+def test_a_wish_for_backups_that_is_of_no_kind_is_told_every_kind() -> None:
+    with pytest.raises(InvalidRequest, match="a text, not true, false or an object"):
+        created({**RULE, "backup_first": "true"})
+
+
+def test_whoever_leads_a_rule_to_a_server_is_told_what_to_send_with_it() -> None:
+    server = {"provider": "redis", "instance": "queue", "address": "queue:6379"}
+    with pytest.raises(InvalidRequest) as refused:
+        created({**RULE, "source": server, "backup_first": True})
+    assert '"backup_first": false' in refused.value.hint
+    created({**RULE, "source": server, "backup_first": False})
+
+
+HOW_TO_NAME = {
+    "elasticache": "replication group",
+    "elasticache-serverless": "the cache",
+    "memorydb": "the cluster",
+    "tencentdb": "`crs-...`",
+    "redis": "Choose a name",
+}
+
+
+@pytest.mark.parametrize("provider", HOW_TO_NAME)
+def test_what_is_no_instance_is_told_how_its_provider_names_one(provider: str) -> None:
+    fields = {"region": "ap-guangzhou", "secret": "rdbkeeper/t"} if provider == "tencentdb" else {}
+    fields |= {"address": "queue:6379"} if provider == "redis" else {}
+    with pytest.raises(InvalidRequest) as refused:
+        created({**RULE, "source": {"provider": provider, "instance": "queue.example.com", **fields}})
+    assert HOW_TO_NAME[provider] in refused.value.hint
+    assert ("replication group" in refused.value.hint) is (provider == "elasticache")

@@ -201,8 +201,9 @@ def test_every_decision_is_a_sentence() -> None:
         [*daily(2), copy(NOW - 5 * DAY, is_damaged=True)], Retention(keep_last=1, keep_weekly=1)
     )
     assert newest.sentence() == "It stays: it is one of the last copies; it is the newest of its week."
-    assert older.sentence() == "The retention does not keep it: the last one, 1 week."
-    assert damaged.sentence() == "It is damaged, and the retention does not keep it: the last one, 1 week."
+    assert older.sentence() == "The retention does not keep it; it keeps only the last one, 1 week."
+    keeps = "it keeps only the last one, 1 week."
+    assert damaged.sentence() == f"It is damaged, and the retention does not keep it; {keeps}"
     marks = [copy(NOW - DAY, is_held=True), copy(NOW - 2 * DAY, is_damaged=True), CatalogEntry("x", Level.VERIFIED)]
     held, broken, foreign = plan(marks, Retention(keep_yearly=1, keep_days=1), KEEP_EVERYTHING)
     assert held.sentence().startswith("It stays: a person holds it; it is of the days")

@@ -247,6 +247,27 @@ def test_another_address_takes_no_copy_of_the_former_server_away_for_a_while(sai
     assert after.watched_since == NOW and after.former_places == ()
 
 
+@pytest.mark.parametrize("retention", [Retention(keep_last=1), KEEP_EVERYTHING], ids=["last", "everything"])
+def test_another_provider_at_the_same_place_leaves_no_place_and_takes_no_copy_away_for_a_while(
+    retention: Retention,
+) -> None:
+    after = edited(make_rule(retention=retention), provider="redis", access={"address": "orders:6379"})
+    assert after.former_places == () and after.has_former_copies
+    assert after.outgoing == (OutgoingRetention(KEEP_EVERYTHING, NOW + GRACE),)
+    assert after.watched_since == NOW
+    assert Rule.from_record(after.as_record()) == after
+    moved = edited(after, prefix="else/")
+    assert moved.former_places == (after.place,) and not moved.has_former_copies
+
+
+def test_a_rule_has_moved_once_it_was_pointed_at_another_instance_or_place() -> None:
+    assert not make_rule().has_moved
+    for said in ({"instance": "carts"}, {"vault": "offsite"}, {"provider": "memorydb"}):
+        assert edited(make_rule(), **said).has_moved
+    assert edited(live_rule(), access={"address": "other:6379"}).has_moved
+    assert not edited(live_rule(), access={"keys_per_second": 500}).has_moved
+
+
 def test_a_server_that_is_reached_in_another_way_is_the_same_one() -> None:
     rule = live_rule(retention=Retention(keep_last=7))
     after = edited(rule, access={"secret": "rdbkeeper/another", "keys_per_second": 500})

@@ -25,6 +25,15 @@ def test_an_event_may_ask_for_a_backup_first_and_its_successor_asks_for_none() -
         assert not read_run_request({"backs_up": unsaid}, ListJournal()).backs_up
 
 
+def test_a_run_that_is_owed_is_followed_by_one_that_is_and_a_timers_or_a_persons_never_is() -> None:
+    owed = RunRequest(on_request=True, owed=True)
+    assert read_run_request({"rule": "orders", **owed.as_record()}, ListJournal()) == owed
+    follower = owed.successor("run-1", ())
+    assert read_run_request(follower.as_record(), ListJournal()).owed
+    for event in ({}, {"requested": True}, {"scheduled_at": "2026-11-22T02:30:00Z"}, {"owed": "yes"}):
+        assert not read_run_request(event, ListJournal()).owed
+
+
 def test_a_persons_event_is_on_request() -> None:
     assert read_run_request({"requested": True}, ListJournal()).on_request
 

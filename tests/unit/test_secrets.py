@@ -86,6 +86,7 @@ def test_a_secret_that_cannot_be_read_says_why(code: str, error: type[Exception]
             read(Secrets(code=code), NAME)
         assert NAME in str(caught.value)
         assert hint in str(caught.value)
+        assert caught.value.field == ("" if error is SourceUnavailable else "secret")
 
 
 def test_what_was_read_shows_nothing_of_itself() -> None:

@@ -97,6 +97,15 @@ def test_what_a_provider_has_no_use_for_is_refused_by_name(provider: str, name: 
                 "queue:6379\n",
                 "ä:6379",
                 "queue:٦",
+                "[fd00:::::1]:6379",
+                "[fe80::1]:6379",
+                "[::]:6379",
+                "[::ffff:169.254.169.254]:6379",
+                "169.254.169.254:80",
+                "100.100.100.200:80",
+                "10.0.0:6379",
+                "10.0.0.256:6379",
+                "2852039166:80",
             )
         ),
     ],
@@ -221,3 +230,15 @@ def test_an_instance_that_is_missing_is_told_in_its_provider_s_words(
     message, hint = name_missing(provider, "orders", access)
     assert says in message
     assert hints in hint
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5:6379", "127.0.0.1:6379", "[fd00::1]:6379", "[::1]:6379", "r1.cache:63"])
+def test_an_address_that_can_be_a_server_s_is_taken(address: str) -> None:
+    check_access("redis", SourceAccess(address=address))
+
+
+@pytest.mark.parametrize("address", ["queue", "redis://queue:63", "me:word@queue:63", "fd00::1:63", "queue:70000"])
+def test_whoever_writes_no_address_is_told_its_form_and_where_the_rest_goes(address: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        check_access("redis", SourceAccess(address=address))
+    assert all(word in refused.value.hint for word in ("host:port alone", "65535", "brackets", "`tls`", "`secret`"))

@@ -16,6 +16,7 @@ from rdbkeeper.entry.copy_requests import (
     ReleaseCopy,
     ShowCopy,
 )
+from rdbkeeper.entry.request_fields import about_rule, name_in_request
 from rdbkeeper.entry.requests import Command
 from rdbkeeper.entry.rule_requests import (
     BackUpNow,
@@ -68,6 +69,13 @@ def answer(journal: Journal, serve: Callable[[], Record]) -> Record:
         return {"error": report_defect(journal, "Serving the request", error).as_answer()}
 
 
+def _name_fields(created: Record) -> Record:
+    """An answer about many rules, in which errors name fields as they stand in the request."""
+    for error in (result["error"] for result in created["results"] if "error" in result):
+        error["field"] = name_in_request(error["field"])
+    return created
+
+
 @dataclass(frozen=True)
 class RuleActions:
     """Everything that a person can do with rules, vaults and copies."""
@@ -103,11 +111,13 @@ class RuleActions:
     def _manage_rules(self, command: RuleCommand, seconds_left: Callable[[], float]) -> Record:
         match command:
             case CreateRule(rule, take_over):
-                return self.register.create(rule, take_over=take_over)
+                with about_rule():
+                    return self.register.create(rule, take_over=take_over)
             case CreateManyRules(wanted, wait_s, take_over):
-                return self.register.create_many(wanted, wait_s, seconds_left, take_over=take_over)
+                return _name_fields(self.register.create_many(wanted, wait_s, seconds_left, take_over=take_over))
             case UpdateRule(name, revision, edit, take_over):
-                return self.register.update(name, revision, edit, take_over=take_over)
+                with about_rule("name", "revision"):
+                    return self.register.update(name, revision, edit, take_over=take_over)
             case PauseRule(name):
                 return self.register.pause(name)
             case ResumeRule(name, run_now, request_id):
@@ -135,7 +145,8 @@ class RuleActions:
             case PreviewRule(name):
                 return self.show.preview(name)
             case PreviewWish(rule):
-                return self.show.preview_wish(rule)
+                with about_rule():
+                    return self.show.preview_wish(rule)
             case ShowHistory(name, before, limit):
                 return self.show.history(name, before, limit)
             case ListInstances(provider, access):

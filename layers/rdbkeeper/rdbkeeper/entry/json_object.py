@@ -62,11 +62,17 @@ class JsonObject:
             raise self._wrong(name, value, "true or false")
         return value
 
+    def flag_or_child(self, name: str) -> bool | JsonObject:
+        """An object where there is one; else true or false, which null and nothing at all stand for as well."""
+        value = self._take(name, default=False)
+        if isinstance(value, Mapping):
+            return JsonObject.of(value, self._at(name), "")
+        if not isinstance(value, bool | None):
+            raise self._wrong(name, value, "true, false or an object")
+        return bool(value)
+
     def has(self, name: str) -> bool:
         return name in self._fields
-
-    def is_object(self, name: str) -> bool:
-        return isinstance(self._fields.get(name), Mapping)
 
     def child(self, name: str) -> JsonObject:
         return JsonObject.of(self._take(name, None), self._at(name), "Write an object; the files in events/ show it.")

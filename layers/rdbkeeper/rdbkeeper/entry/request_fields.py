@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from rdbkeeper.domain.errors import InvalidRequest
+from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
 from rdbkeeper.domain.rule import check_name
 from rdbkeeper.domain.source import LIVE_PROVIDER, PROVIDERS, SourceAccess, check_access, check_provider
 from rdbkeeper.domain.vault import check_vault_name
@@ -14,6 +16,28 @@ LARGEST_PAGE = 200
 # With a rule's name of 31 characters it fits into an execution's name ("Invoke" in the Lambda API reference: 64).
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LONGEST_PAGE_MARK = 512  # a run's is its time and its id; DynamoDB takes keys of up to 1,024 bytes
+
+
+RULE = "rule"
+# How a source is reached may be said by a rule or by a request that lists; what finds it wrong does not know which.
+_OF_SOURCES = ("region", "secret")
+
+
+@contextmanager
+def about_rule(*others: str) -> Iterator[None]:
+    """Have errors name the fields of a request's `rule` as they stand in the request; `others` stand beside it."""
+    try:
+        yield
+    except RdbkeeperError as error:
+        error.field = name_in_request(error.field, *others)
+        raise
+
+
+def name_in_request(field: str, *others: str) -> str:
+    """A field of a rule as it stands in a request with a `rule`; those that stand there so already stay."""
+    if not field or field.partition(".")[0] in (RULE, *others):
+        return field
+    return f"{RULE}.source.{field}" if field in _OF_SOURCES else f"{RULE}.{field}"
 
 
 def read_rule_name(request: JsonObject) -> str:

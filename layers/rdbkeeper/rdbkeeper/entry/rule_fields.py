@@ -8,19 +8,22 @@ from typing import Any
 
 from rdbkeeper.domain.backup_first import DEFAULT_FREEZE_S, LONGEST_FREEZE_S, BackupFirst
 from rdbkeeper.domain.cycle import Cycle
-from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError
+from rdbkeeper.domain.errors import InvalidRequest, RdbkeeperError, is_address_or_arn
 from rdbkeeper.domain.retention import KEEP_EVERYTHING, MOST, Retention, let_go
 from rdbkeeper.domain.rule import MOST_AUDIT_DAYS, MOST_BANDWIDTH_MBPS, Rule
 from rdbkeeper.domain.rule_edit import RuleEdit
 from rdbkeeper.domain.source import (
     DEFAULT_KEYS_PER_SECOND,
     FEWEST_KEYS_PER_SECOND,
+    LIVE_PROVIDER,
     MOST_KEYS_PER_SECOND,
+    WHERE_LOGINS_GO,
     SourceAccess,
     Way,
 )
 from rdbkeeper.domain.vault import DEFAULT_VAULT
 from rdbkeeper.entry.json_object import JsonObject, shorten
+from rdbkeeper.entry.request_fields import about_rule
 
 MOST_RULES_AT_ONCE = 99
 INSTANCE_IN_NAME = "{instance}"
@@ -93,6 +96,12 @@ def read_many(given: JsonObject, instances: tuple[str, ...], now: datetime) -> l
         )
     source = given.child("source")
     provider, access = source.text("provider"), SourceAccess(**_read_access(source))
+    if provider == LIVE_PROVIDER:
+        raise InvalidRequest(
+            f"Rules for {LIVE_PROVIDER} cannot be made many at once: all of them would be of one server.",
+            field="rule.source.provider",
+            hint="Each server has an address of its own: send a `create` for each.",
+        )
     source.refuse_the_rest()
     shared = _Shared.read(given)
     given.refuse_the_rest()
@@ -100,9 +109,11 @@ def read_many(given: JsonObject, instances: tuple[str, ...], now: datetime) -> l
     for instance in instances:
         name = pattern.replace(INSTANCE_IN_NAME, instance)
         try:
-            rules.append((name, shared.make(name, provider, instance, access, now)))
+            with about_rule():
+                rules.append((name, shared.make(name, provider, instance, access, now)))
         except RdbkeeperError as error:
-            rules.append((shorten(name), error))
+            shown = pattern.replace(INSTANCE_IN_NAME, "...") if is_address_or_arn(instance) else name
+            rules.append((shorten(shown), error))
     return rules
 
 
@@ -176,6 +187,10 @@ def _optional(given: JsonObject | None, name: str) -> str | None:
 
 def _read_access(source: JsonObject) -> dict[str, Any]:
     """The fields of a source besides its provider and instance, as far as they are there."""
+    for name in ("username", "password"):
+        if source.has(name):
+            where = f"rule.source.{name}"
+            raise InvalidRequest(f"The field {where} does not belong here.", field=where, hint=WHERE_LOGINS_GO)
     read: dict[str, Any] = {name: source.text(name) for name in ("region", "secret", "address") if source.has(name)}
     if source.has("tls"):
         read["tls"] = source.flag("tls", default=True)
@@ -196,12 +211,11 @@ def _read_way(text: str) -> Way:
 
 
 def _read_backup_first(given: JsonObject) -> BackupFirst | None:
-    """What a rule says of backups on demand: `true`, or its hooks; None where it says nothing or `false`."""
-    if not given.has("backup_first"):
-        return None
-    if not given.is_object("backup_first"):
-        return BackupFirst() if given.flag("backup_first", default=False) else None
-    wanted = given.child("backup_first")
+    """What a rule says of backups on demand: `true`, or its hooks; None where it says nothing, `false` or null."""
+    wanted = given.flag_or_child("backup_first")
+    if isinstance(wanted, bool):
+        return BackupFirst() if wanted else None
+    _check_names_hooks(wanted)
     backup_first = BackupFirst(
         freeze=wanted.text("freeze", ""),
         thaw=wanted.text("thaw", ""),
@@ -210,6 +224,18 @@ def _read_backup_first(given: JsonObject) -> BackupFirst | None:
     )
     wanted.refuse_the_rest()
     return backup_first
+
+
+def _check_names_hooks(wanted: JsonObject) -> None:
+    """Raise InvalidRequest for what says how writes are frozen and not by what: an edit would take the hooks away."""
+    for name in ("longest_freeze_s", "demands_application"):
+        if wanted.has(name) and not wanted.has("freeze"):
+            raise InvalidRequest(
+                f"The field rule.backup_first.{name} is about freezing writes, and no function to freeze them is "
+                "named.",
+                field=f"rule.backup_first.{name}",
+                hint="What is sent replaces all of `backup_first`: name `freeze` and `thaw` with it.",
+            )
 
 
 def _read_bandwidth(given: JsonObject) -> int:

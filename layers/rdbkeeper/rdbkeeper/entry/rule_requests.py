@@ -13,6 +13,7 @@ from rdbkeeper.domain.source import NO_ACCESS, SourceAccess
 from rdbkeeper.entry.json_object import JsonObject
 from rdbkeeper.entry.request_fields import (
     LARGEST_PAGE,
+    about_rule,
     read_listing,
     read_page_mark,
     read_request_id,
@@ -169,11 +170,14 @@ RuleCommand = (
 
 
 def _create(request: JsonObject, now: datetime) -> RuleCommand:
-    return CreateRule(read_rule(request.child("rule"), now), _take_over(request))
+    with about_rule():
+        rule = read_rule(request.child("rule"), now)
+    return CreateRule(rule, _take_over(request))
 
 
 def _create_many(request: JsonObject, now: datetime) -> RuleCommand:
-    wanted = tuple(read_many(request.child("rule"), request.texts("instances"), now))
+    with about_rule("instances"):
+        wanted = tuple(read_many(request.child("rule"), request.texts("instances"), now))
     return CreateManyRules(wanted, request.number("wait_s", 1, LONGEST_WAIT_S, WAIT_S), _take_over(request))
 
 
@@ -187,7 +191,9 @@ def _list(request: JsonObject, _: datetime) -> RuleCommand:
 
 def _update(request: JsonObject, _: datetime) -> RuleCommand:
     name, revision = read_rule_name(request), read_revision(request)
-    return UpdateRule(name, revision, read_edit(request.child("rule")), _take_over(request))
+    with about_rule():
+        edit = read_edit(request.child("rule"))
+    return UpdateRule(name, revision, edit, _take_over(request))
 
 
 def _pause(request: JsonObject, _: datetime) -> RuleCommand:
@@ -219,7 +225,8 @@ def _delete(request: JsonObject, _: datetime) -> RuleCommand:
 
 def _preview(request: JsonObject, now: datetime) -> RuleCommand:
     if request.has("rule"):
-        return PreviewWish(read_rule(request.child("rule"), now))
+        with about_rule():
+            return PreviewWish(read_rule(request.child("rule"), now))
     return PreviewRule(read_rule_name(request))
 
 
@@ -234,8 +241,8 @@ def _instances(request: JsonObject, _: datetime) -> RuleCommand:
 
 def _backups(request: JsonObject, _: datetime) -> RuleCommand:
     instance = request.text("instance")
-    check_instance_name(instance, "instance")
     provider, access = read_listing(request)
+    check_instance_name(instance, "instance", provider)
     return ListBackups(provider, instance, access)
 
 

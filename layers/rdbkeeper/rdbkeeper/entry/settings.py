@@ -163,6 +163,7 @@ class ManageSettings:
                 log_retention_days=_read_number(environment, "RDBKEEPER_LOG_RETENTION_DAYS"),
                 alarm_topic_arn=_read(environment, "RDBKEEPER_ALARM_TOPIC_ARN"),
                 rule_role_arns=_read_list(environment, "RDBKEEPER_RULE_ROLE_ARNS"),
+                hook_function_arns=_read_list(environment, "RDBKEEPER_HOOK_FUNCTION_ARNS"),
                 stack_id=environment.get("RDBKEEPER_STACK_ID", ""),
                 network=Network(
                     tuple(sorted(_read_list(environment, "RDBKEEPER_VPC_SUBNET_IDS"))),

@@ -11,12 +11,17 @@ from rdbkeeper.entry.settings import StoreSettings
 from rdbkeeper.ports import LiveSource, Source
 
 Client = Callable[[str], Any]
-Make = Callable[[SourceAccess, StoreSettings, Client], Source]
+Make = Callable[[SourceAccess, StoreSettings, Client, float | None], Source]
 
 
-def make_source(provider: str, access: SourceAccess, settings: StoreSettings, client: Client) -> Source:
-    """The source for a provider that lists backups; `client` gives AWS's clients by their services' names."""
-    return MAKERS[provider](access, settings, client)
+def make_source(
+    provider: str, access: SourceAccess, settings: StoreSettings, client: Client, longest_call_s: float | None = None
+) -> Source:
+    """The source for a provider that lists backups; `client` gives AWS's clients by their services' names.
+
+    With `longest_call_s` no call to another service is repeated, or waited for any longer; AWS's clients know it.
+    """
+    return MAKERS[provider](access, settings, client, longest_call_s)
 
 
 def make_live_source(access: SourceAccess, client: Client, longest_s: float) -> LiveSource:
@@ -30,13 +35,13 @@ def make_live_source(access: SourceAccess, client: Client, longest_s: float) -> 
     return RedisSource(access, login, SystemClock(), longest_s)
 
 
-def _make_elasticache(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+def _make_elasticache(_: SourceAccess, settings: StoreSettings, client: Client, __: float | None) -> Source:
     from rdbkeeper.sources.elasticache.source import ElastiCacheSource
 
     return ElastiCacheSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket)
 
 
-def _make_serverless(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+def _make_serverless(_: SourceAccess, settings: StoreSettings, client: Client, __: float | None) -> Source:
     from rdbkeeper.sources.elasticache_serverless.exports import Quiet
     from rdbkeeper.sources.elasticache_serverless.source import ServerlessSource
 
@@ -44,13 +49,15 @@ def _make_serverless(_: SourceAccess, settings: StoreSettings, client: Client) -
     return ServerlessSource(client("elasticache"), lambda: client("s3"), settings.staging_bucket, quiet)
 
 
-def _make_memorydb(_: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+def _make_memorydb(_: SourceAccess, settings: StoreSettings, client: Client, __: float | None) -> Source:
     from rdbkeeper.sources.memorydb.source import MemoryDbSource
 
     return MemoryDbSource(client("memorydb"), lambda: client("s3"), settings.staging_bucket)
 
 
-def _make_tencentdb(access: SourceAccess, settings: StoreSettings, client: Client) -> Source:
+def _make_tencentdb(
+    access: SourceAccess, settings: StoreSettings, client: Client, longest_call_s: float | None
+) -> Source:
     from rdbkeeper.aws.secrets import read_api_key
     from rdbkeeper.sources.tencentdb.hosts import DEFAULT_FILE_HOSTS
     from rdbkeeper.sources.tencentdb.source import TencentDbSource
@@ -62,6 +69,7 @@ def _make_tencentdb(access: SourceAccess, settings: StoreSettings, client: Clien
         endpoint=settings.tencent_endpoint,
         file_hosts=settings.tencent_file_hosts or DEFAULT_FILE_HOSTS,
         allows_private=settings.allows_private_endpoints,
+        longest_call_s=longest_call_s,
     )
 
 
