@@ -99,7 +99,7 @@ def test_a_rule_whose_hook_is_missing_falls_back_and_its_copy_says_so(
     world: World, night: dict[str, tuple[str, Answer]]
 ) -> None:
     status, run = night[FALLING_BACK]
-    assert (status, reasons(run)) == ("SUCCEEDED", {"copied": "Published"})
+    assert (status, reasons(run)) == ("SUCCEEDED", {"less consistent": "HookMissing", "copied": "Published"})
     (manifest,) = manifests(world, FALLING_BACK)
     assert manifest["consistency"] == "point-in-time"
     assert "writes could not be frozen" in manifest["consistency_reason"]
