@@ -20,6 +20,7 @@ from rdbkeeper.domain.errors import (
     SourceUnavailable,
     TableDenied,
     TableUnavailable,
+    VaultDenied,
 )
 from rdbkeeper.domain.outcome import Status
 from rdbkeeper.domain.retention import Retention
@@ -450,6 +451,22 @@ def test_verified_backups_that_cannot_be_removed_keep_no_other_from_being_made(w
         world.clock.advance(86_400)
     assert len(world.manifests()) == len(listed(world)) == 4
     assert [made.is_verified for made in on_record(world)] == [True] * 4
+
+
+def test_a_backup_that_is_wanted_once_more_stays_at_its_provider_until_it_has_another_copy(world: World) -> None:
+    remove = deny_removing(world)
+    world.run()
+    world.source.remove_backup = remove
+    world.vault.objects.clear()
+    world.edit(backup_first=None)
+    put = world.vault.put_part
+    world.vault.put_part = raising(VaultDenied("no"))
+    with pytest.raises(RunFailed):
+        world.run()
+    assert len(listed(world)) == 1, "the only backup that is whole was removed"
+    world.vault.put_part = put
+    world.run()
+    assert (len(world.manifests()), listed(world)) == (1, [])
 
 
 @pytest.mark.parametrize("call", ["remove_backup", "find_requested_backup"])

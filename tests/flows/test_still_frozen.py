@@ -143,15 +143,16 @@ def test_functions_that_hang_are_called_after_measuring_and_leave_reconciling_ha
     assert "no time was left" in desk.journal.text()
 
 
-def test_a_function_that_hangs_is_not_called_again_in_the_same_look(desk: Desk) -> None:
+def test_a_function_that_hangs_for_one_instance_is_called_for_the_others(desk: Desk) -> None:
+    hangs = hang(desk)
+    desk.adapters.hooks.functions["shared"] = lambda payload: (
+        hangs(payload) if payload["instance"] == "instance-of-down" else None
+    )
     for number in range(15):
-        leave_frozen(desk, f"rule-{number}", thaw="hangs")
-    desk.adapters.hooks.functions["hangs"] = hang(desk)
-    assert len(look(desk)["failures"]) == 15
-    assert len(called(desk)) <= 4, "as many as are called side by side"
-    before = len(called(desk))
-    look(desk)
-    assert len(called(desk)) > before, "the next look calls it again"
+        leave_frozen(desk, f"rule-{number}", thaw="shared", since_s=7200)
+    leave_frozen(desk, "down", thaw="shared")
+    assert [failure["rule"] for failure in look(desk)["failures"]] == ["down"]
+    assert list(desk.tables.freeze_records) == ["down"]
 
 
 def test_a_function_that_fails_at_once_is_called_for_every_rule(desk: Desk) -> None:

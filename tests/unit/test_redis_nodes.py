@@ -11,7 +11,7 @@ from rdbkeeper.sources.redis.connection import check_reachable, join_address, sp
 from rdbkeeper.sources.redis.keys import show_key
 from rdbkeeper.sources.redis.nodes import NodeFacts, Standing, check_unchanged, read_primaries, slots_text
 from rdbkeeper.sources.redis.pacing import KeyPace
-from rdbkeeper.sources.redis.refusals import Doing, Refusal, translated, typed
+from rdbkeeper.sources.redis.refusals import Doing, NotRedis, Refusal, taken_apart, translated, typed
 from tests.fakes.clock import FakeClock
 
 DOING = Doing("Asking", "server:6379")
@@ -113,10 +113,19 @@ def test_a_server_without_keys_is_told_from_one_that_does_not_say() -> None:
 
 
 @pytest.mark.parametrize("strange", [ValueError, TypeError, AttributeError, IndexError, RecursionError])
-def test_an_answer_of_another_form_is_that_of_a_stranger(strange: type[Exception]) -> None:
+def test_an_answer_of_another_form_is_that_of_a_stranger_and_a_defect_of_ours_is_not(strange: type[Exception]) -> None:
     for doing, error in ((DOING, SourceRefused), (BEGUN, ServerLost)):
-        with pytest.raises(error), translated(doing):
+        with pytest.raises(error), translated(doing), taken_apart():
             raise strange
+        with pytest.raises(strange), translated(doing):
+            raise strange
+
+
+@pytest.mark.parametrize("field", ["connected_slaves", "used_memory_dataset"])
+def test_a_number_that_is_none_is_a_strangers(field: str) -> None:
+    facts = NodeFacts({"redis_version": "7.2.0", field: "many"})
+    with pytest.raises(NotRedis):
+        _ = facts.replicas + facts.size_bytes
 
 
 def test_a_server_without_slots_that_became_anothers_replica_is_lost() -> None:

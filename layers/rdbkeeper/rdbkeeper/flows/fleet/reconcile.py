@@ -49,12 +49,14 @@ class Reconcile:
         """
         if self.work.rules.fleet_has_ended():
             return self._refuse_after_the_end(dry_run=dry_run)
-        rules, statuses = self.work.rules.rules(), self.work.rules.statuses()
         thawed: list[RuleResult] = []
-        if not dry_run:
-            self._measure(rules, statuses)
-            # Before anything else that may fail: somebody's writes wait for it.
-            thawed = self._thaw()
+        try:
+            rules, statuses = self.work.rules.rules(), self.work.rules.statuses()
+            if not dry_run:
+                self._measure(rules, statuses)
+        finally:  # whatever fails before or after it: somebody's writes wait for it
+            if not dry_run:
+                thawed = self._thaw()
         fleet = self.work.services.observe()
         # Once more after the fleet: what was made in between belongs to a rule that is read, and is no stray.
         rules = self.work.rules.rules()

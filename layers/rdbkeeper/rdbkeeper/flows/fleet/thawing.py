@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from rdbkeeper.domain.backup_first import Freeze
-from rdbkeeper.domain.errors import HookUnanswered, HookUncalled, TableError
+from rdbkeeper.domain.errors import HookUncalled, TableError
 from rdbkeeper.flows.fleet.repairs import RuleResult, hold, repair_record
 from rdbkeeper.flows.fleet.work import FleetWork
 from rdbkeeper.flows.thaw import thaw
@@ -43,7 +43,7 @@ def thaw_everything(work: FleetWork, seconds_left: SecondsLeft) -> list[RuleResu
 def _thaw_all(
     work: FleetWork, freezes: Mapping[str, Freeze], seconds_left: SecondsLeft, *, spares_runs: bool
 ) -> list[RuleResult]:
-    hooks = _HooksOfOneLook(work.adapters.hooks, seconds_left)
+    hooks = _HooksWhileThereIsTime(work.adapters.hooks, seconds_left)
 
     def thaw_one(item: tuple[str, Freeze]) -> RuleResult:
         rule, freeze = item
@@ -75,29 +75,19 @@ def _is_going(work: FleetWork, rule: str, freeze: Freeze) -> bool:
     return work.runs.find_lease_owner(rule) == freeze.execution and work.services.find_going_run(rule) is not None
 
 
-class _HooksOfOneLook:
-    """Hooks that are called while there is time, and not again once they gave no answer: rules may share one."""
+class _HooksWhileThereIsTime:
+    """Hooks that are called for no longer than there is time."""
 
     def __init__(self, hooks: Hooks, seconds_left: SecondsLeft) -> None:
         self._hooks = hooks
         self._seconds_left = seconds_left
-        self._silent: set[str] = set()
 
     def call(self, function: str, payload: Record, longest_s: float) -> None:
-        if function in self._silent:
-            raise _uncalled(function, payload, "it has just given no answer to the same call for another rule")
         longest_s = min(longest_s, self._seconds_left())
         if longest_s < SHORTEST_CALL_S:
-            raise _uncalled(function, payload, "no time was left")
-        try:
-            self._hooks.call(function, payload, longest_s)
-        except HookUnanswered:
-            self._silent.add(function)
-            raise
-
-
-def _uncalled(function: str, payload: Record, why: str) -> HookUncalled:
-    return HookUncalled(
-        f"The hook {function} was not called to {payload['phase']} writes to {payload['instance']}: {why}.",
-        hint="The next hourly look calls it. Where writes must go on now, let them go on by hand.",
-    )
+            raise HookUncalled(
+                f"The hook {function} was not called to {payload['phase']} writes to {payload['instance']}: "
+                "no time was left.",
+                hint="The next hourly look calls it. Where writes must go on now, let them go on by hand.",
+            )
+        self._hooks.call(function, payload, longest_s)

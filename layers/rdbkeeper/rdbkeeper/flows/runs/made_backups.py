@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
@@ -22,11 +22,12 @@ class RemoveMadeBackups:
 
     context: RunContext
 
-    def run(self, rule: Rule, tried: Sequence[Outcome]) -> Record:
+    def run(self, rule: Rule, tried: Sequence[Outcome], to_copy: Collection[str]) -> Record:
         """Remove each backup that was made and has, or has had, a verified copy; the others stay, and their record too.
 
-        `tried` is what became of what this run copied. Of those that were made of another instance, to which the rule
-        pointed before, people are told.
+        `tried` is what became of what this run copied, and `to_copy` are the ids of what it was to copy: what is wanted
+        once more, as its former copy was damaged or lies elsewhere, stays until it has another. Of those that were made
+        of another instance, to which the rule pointed before, people are told.
         """
         verified = {one.backup_id for one in tried if one.status is Status.COPIED and one.level == Level.VERIFIED}
         try:
@@ -37,9 +38,13 @@ class RemoveMadeBackups:
             return {}
         for made in every:
             try:
-                # On record before the provider is asked: the copy may go before it answers.
-                is_new = (made.backup_id or made.name) in verified
-                self._settle(rule, self._note_verified(rule, made) if is_new else made)
+                backup_id = made.backup_id or made.name
+                if backup_id in verified:
+                    # On record before the provider is asked: the copy may go before it answers.
+                    self._settle(rule, self._note_verified(rule, made))
+                else:
+                    was_verified = made.is_verified and backup_id not in to_copy
+                    self._settle(rule, replace(made, is_verified=was_verified))
             except RdbkeeperError as error:
                 self._tell_that_it_is_left(f"The backup {made.name}", error)
         return {}

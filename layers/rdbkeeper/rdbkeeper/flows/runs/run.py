@@ -57,7 +57,7 @@ def run_rule(engine: Engine, context: RunContext, poll: Poll) -> Record:
         run = _Run(engine, context, steps, poll, rule, began, StoreSum(scan["store_sum"]))
         tried, left = run.copy_all([Ticket(*values) for values in scan["to_copy"]], scan["live"])
         if scan["made"] or "backs_up" in lease:
-            _remove_made_backups(engine, context, rule, tried)
+            _remove_made_backups(engine, context, rule, tried, scan["made_to_copy"])
         is_whole = not left and not scan["is_full"]
         # What follows would be done by the run that follows as well.
         is_last = is_whole or not context.request.may_hand_over
@@ -121,10 +121,12 @@ def _make_backup_first(engine: Engine, context: RunContext, began: Record, poll:
     return make_backup_first(engine, BackupFirstSteps.over(context), began, poll)
 
 
-def _remove_made_backups(engine: Engine, context: RunContext, rule: Rule, tried: list[Outcome]) -> None:
+def _remove_made_backups(
+    engine: Engine, context: RunContext, rule: Rule, tried: list[Outcome], to_copy: list[str]
+) -> None:
     from rdbkeeper.flows.runs.made_backups import RemoveMadeBackups
 
-    engine.step("remove backups that were made", partial(RemoveMadeBackups(context).run, rule, tried))
+    engine.step("remove backups that were made", partial(RemoveMadeBackups(context).run, rule, tried, to_copy))
 
 
 def _copy_live(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -38,7 +38,7 @@ class BackupList:
     """The backups of the rule's instance, listed once in an invocation: the steps of one share what it read."""
 
     context: RunContext
-    _has_made: bool = field(default=False, init=False)
+    _made_ids: frozenset[str] = field(default=frozenset(), init=False)
     _by_copy_id: dict[str, Backup] = field(default_factory=dict, init=False)
 
     def read(self, rule: Rule, instance: Instance) -> list[Backup]:
@@ -51,14 +51,19 @@ class BackupList:
         """Whether backups are on record that the rule's runs have asked for, of its instance or a former one."""
         if rule.is_live and rule.has_moved:
             return bool(self.context.runs.made_backups(rule.name))
-        return self._has_made
+        return bool(self._made_ids)
+
+    def made_among(self, backups: Iterable[Backup]) -> list[str]:
+        """The ids of those that the rule's runs have asked for."""
+        return [one.backup_id for one in backups if one.backup_id in self._made_ids]
 
     def _with_consistency(self, rule: Rule, backups: list[Backup]) -> list[Backup]:
         """The backups, those that were asked for as consistent as their runs saw to."""
         if rule.backup_first is None and not rule.has_moved and all(one.automatic for one in backups):
             return backups
-        made = {one.backup_id: one for one in self.context.runs.made_backups(rule.name)}
-        self._has_made = bool(made)
+        every = self.context.runs.made_backups(rule.name)
+        self._made_ids = frozenset(one.backup_id or one.name for one in every)
+        made = {one.backup_id: one for one in every}
         return [
             backup.with_consistency(one.consistency, one.reason) if (one := made.get(backup.backup_id)) else backup
             for backup in backups
@@ -142,6 +147,7 @@ class ScanStep:
             "listed": [one.copy_id for one in backups if one.state is BackupState.COMPLETE and one.taken_at],
             "live": selection.to_copy[0].as_record() if rule.is_live and selection.to_copy else None,
             "made": self.backups.has_made(rule),
+            "made_to_copy": self.backups.made_among((*selection.to_copy, *selection.left)),
             "retains": has_something_to_go(rule, catalog.entries, now),
             "notes": self._note_on(instance, backups, missed),
         }

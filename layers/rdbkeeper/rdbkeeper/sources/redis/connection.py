@@ -17,7 +17,7 @@ from rdbkeeper.domain.source import SourceAccess
 from rdbkeeper.ports import Clock
 from rdbkeeper.sources.redis import patience
 from rdbkeeper.sources.redis.patience import PatientSocket
-from rdbkeeper.sources.redis.refusals import SpeaksTls, as_refusal
+from rdbkeeper.sources.redis.refusals import SpeaksTls, as_refusal, taken_apart
 from rdbkeeper.sources.redis.wire import Wire
 
 CONNECT_TIMEOUT_S = 5.0
@@ -65,10 +65,11 @@ class Server:
             redis.exceptions.BusyLoadingError,
         )
         try:
-            self._connect()
-            self._patient.begin_answer()
-            self._connection.send_command(*words)
-            answer = self._connection.read_response(disable_decoding=True)
+            with taken_apart():
+                self._connect()
+                self._patient.begin_answer()
+                self._connection.send_command(*words)
+                answer = self._connection.read_response(disable_decoding=True)
         except replies_with_errors as error:
             self._has_answered = True
             raise as_refusal(error, self._access.secret) from error
@@ -79,6 +80,7 @@ class Server:
         self._has_answered = True
         return answer
 
+    @taken_apart()
     def info(self, *section: str) -> dict[str, str]:
         """What INFO says, by field; of one section where it is named. Headings, such as `# Memory`, are fields too."""
         lines = self.ask("INFO", *section).decode("utf-8", "replace").splitlines()

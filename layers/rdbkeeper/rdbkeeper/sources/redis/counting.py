@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rdbkeeper.domain.errors import ServerLost
 from rdbkeeper.sources.redis.connection import Server
 from rdbkeeper.sources.redis.nodes import NodeFacts
-from rdbkeeper.sources.redis.refusals import Doing, Refusal
+from rdbkeeper.sources.redis.refusals import Doing, Refusal, taken_apart
 
 # Where keys come and go all the time, SCAN names about as many as there are at any time, a few more or fewer.
 _SHARE = 0.9
@@ -31,6 +31,7 @@ class KeyCount:
     expiring: int
 
     @classmethod
+    @taken_apart()
     def ask(cls, server: Server, facts: NodeFacts, database: int) -> KeyCount:
         """The count of the database that is selected: INFO's or DBSIZE's, whichever is larger.
 
@@ -56,6 +57,7 @@ def check_named(named: int, before: KeyCount, after: KeyCount, database: int, do
     )
 
 
+@taken_apart()
 def ask_swaps(server: Server) -> int | None:
     """How often databases have changed places on a server, as far as it counts; None where it does not say."""
     try:

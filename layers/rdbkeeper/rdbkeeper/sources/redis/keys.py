@@ -12,7 +12,7 @@ from rdbkeeper.domain.errors import KeyUndumpable, SourceDenied
 from rdbkeeper.rdb import assembly
 from rdbkeeper.sources.redis.connection import Server
 from rdbkeeper.sources.redis.pacing import KeyPace
-from rdbkeeper.sources.redis.refusals import Doing, Refusal, ValueTooLong, translated
+from rdbkeeper.sources.redis.refusals import Doing, NotRedis, Refusal, ValueTooLong, taken_apart, translated
 from rdbkeeper.sources.redis.window import LARGE_BYTES, MOST_BYTES, SAMPLES, Window
 from rdbkeeper.sources.redis.wire import MOST_VALUE_BYTES, Reply, command
 
@@ -99,6 +99,8 @@ class KeyReader:
                 answer = _granted(self._wire.reply())
             except ValueTooLong as error:
                 raise self._too_large(None, error.length_bytes) from error
+            if not isinstance(answer, list) or len(answer) != 2:
+                raise NotRedis
             cursor, names = cast("tuple[bytes, list[bytes]]", answer)
             if names:
                 yield names
@@ -157,9 +159,11 @@ class KeyReader:
             raise self._refused(group, count)
         is_one = len(group) == 1
         try:
-            answers = cast("list[Reply]", _granted(self._wire.reply(None if is_one else _MOST_TOGETHER_BYTES)))
+            answers = _granted(self._wire.reply(None if is_one else _MOST_TOGETHER_BYTES))
         except ValueTooLong as error:
             raise self._too_large(group[0] if is_one else None, error.length_bytes) from error
+        if not isinstance(answers, list) or len(answers) != count:
+            raise NotRedis
         now_ms = None if self._knows_expiry_times else _milliseconds(answers.pop(0))
         self._window.saw([_size_of(dump) for dump in answers[len(group) :]], weights)
         return self._pair(group, answers, now_ms)
@@ -247,6 +251,7 @@ def _granted(reply: Reply) -> Reply:
     return reply
 
 
+@taken_apart()
 def _milliseconds(time: Reply) -> int:
     seconds, microseconds = cast("list[bytes]", time)
     return int(seconds) * 1000 + int(microseconds) // 1000

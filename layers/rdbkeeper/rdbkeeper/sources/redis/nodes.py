@@ -11,7 +11,7 @@ from typing import Any
 
 from rdbkeeper.domain.errors import ServerLost, SourceRefused, SourceUnavailable
 from rdbkeeper.sources.redis.connection import Server, join_address
-from rdbkeeper.sources.redis.refusals import Doing, NotRedis, resharded
+from rdbkeeper.sources.redis.refusals import Doing, NotRedis, resharded, taken_apart
 
 SLOT_COUNT = 16_384
 # What memory slots take that are moved as a whole, at the node that they come to and at the one that they leave:
@@ -71,6 +71,7 @@ class NodeFacts:
         return self.fields.get("role") == "slave"
 
     @property
+    @taken_apart()
     def replicas(self) -> int:
         return int(self.fields.get("connected_slaves", "0"))
 
@@ -89,6 +90,7 @@ class NodeFacts:
         """How many of each database's keys can expire."""
         return self._keyspace("expires")
 
+    @taken_apart()
     def _keyspace(self, what: str) -> dict[int, int]:
         found = {}
         for name, value in self.fields.items():
@@ -98,6 +100,7 @@ class NodeFacts:
         return dict(sorted(found.items()))
 
     @property
+    @taken_apart()
     def size_bytes(self) -> int:
         """What the data take in memory, less than which they take in a file; where that is not said, all memory.
 
@@ -123,6 +126,7 @@ class Standing:
     came_bytes: str = ""
 
     @classmethod
+    @taken_apart()
     def ask(cls, server: Server, facts: NodeFacts) -> Standing:
         """Raises what Server.ask raises."""
         fields = facts.fields
@@ -174,6 +178,7 @@ class Primary:
     slots: str
 
 
+@taken_apart()
 def read_primaries(table: Sequence[Any], asked: str, *, prefers_names: bool) -> list[Primary]:
     """The primaries with slots, in the order of their slots, from what CLUSTER SLOTS answers.
 

@@ -171,6 +171,18 @@ def _denied(refusal: Refusal, doing: Doing) -> SourceDenied:
 
 
 @contextmanager
+def taken_apart() -> Iterator[None]:
+    """Raise NotRedis where an answer is of another form than its question's: a list, say, where INFO's text belongs.
+
+    For what takes answers apart, and nothing else: a defect of ours must not pass for a stranger.
+    """
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise NotRedis from error
+
+
+@contextmanager
 def translated(doing: Doing) -> Iterator[None]:
     """Raise what redis-py, the network and a server's refusals come to, as an error of the family SourceError."""
     import redis
@@ -195,9 +207,6 @@ def translated(doing: Doing) -> Iterator[None]:
         raise typed(as_refusal(error), doing) from error
     except (redis.exceptions.RedisError, OSError, EOFError) as error:
         raise _broken(error, doing) from error
-    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        # An answer of another form than the question's: a text that is no number, a list where INFO's text belongs.
-        raise _stranger(UNKNOWN, doing) from error
 
 
 def as_refusal(error: Exception, secret: str = "") -> Refusal:

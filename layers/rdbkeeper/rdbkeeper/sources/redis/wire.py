@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from rdbkeeper.sources.redis.refusals import Refusal, ValueTooLong
+from rdbkeeper.sources.redis.refusals import NotRedis, Refusal, ValueTooLong
 
 MOST_VALUE_BYTES = 256 * 1024 * 1024
 """The largest value that is read key by key; it is held in memory whole."""
@@ -69,7 +69,10 @@ class Wire:
         """
         self._room_bytes = MOST_VALUE_BYTES if together_bytes is None else together_bytes
         self._steps_over = together_bytes is not None
-        return self._reply()
+        try:
+            return self._reply()
+        except (ValueError, RecursionError) as error:  # a length that is no number, a list in a list without end
+            raise NotRedis from error
 
     def _reply(self) -> Reply:
         line = self._line()
