@@ -23,6 +23,8 @@ TENCENT = SourceAccess(region="ap-guangzhou", secret="rdbkeeper/tencent")
 NAME = "rdbkeeper-0123abcd-20261121021500"
 TAGS = {"rdbkeeper:stack": "keeper", "rdbkeeper:rule": "orders"}
 LONGEST_S = 0.6
+# A busy machine may take some seconds; a call that is not bounded takes a minute.
+PATIENT_S = 30.0
 
 
 @dataclass
@@ -95,5 +97,5 @@ def test_a_call_is_made_once_and_given_up_in_time(
     began = time.monotonic()
     with pytest.raises(SourceUnavailable):
         call(source, instance)
-    assert time.monotonic() - began < LONGEST_S + 2
+    assert time.monotonic() - began < PATIENT_S
     assert len(silent.taken) == 1
