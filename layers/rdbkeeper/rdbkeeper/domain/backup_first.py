@@ -96,6 +96,11 @@ class MadeBackup:
     instance: str = ""
     is_verified: bool = False
 
+    @property
+    def listed_id(self) -> str:
+        """The id that it is listed under; until it is seen, its name, which is the id where a provider takes names."""
+        return self.backup_id or self.name
+
     def is_of(self, provider: str, instance: str) -> bool:
         """True unless it is known to be of something else, to which a rule pointed before."""
         return (self.provider or provider, self.instance or instance) == (provider, instance)
@@ -169,6 +174,11 @@ def is_anothers(backup: Backup, tag: str, now: datetime) -> bool:
     return backup.taken_at is None or now - backup.taken_at <= FORGOTTEN_AFTER
 
 
+def ids_of_others(backups: Iterable[Backup], tag: str, now: datetime) -> set[str]:
+    """The ids of what other rules had made for themselves."""
+    return {backup.backup_id for backup in backups if is_anothers(backup, tag, now)}
+
+
 def check_worth_making(instance: Instance, backups: Iterable[Backup], made: Iterable[MadeBackup]) -> None:
     """Raise BackupNotMade or NotExportable for a backup that would not be copied, by what became of those before.
 
@@ -177,7 +187,7 @@ def check_worth_making(instance: Instance, backups: Iterable[Backup], made: Iter
     """
     listed = {backup.backup_id: backup for backup in backups}
     left = [one for one in made if not (one.is_removed or one.is_verified)]
-    uncopied = [one for one in left if (one.backup_id or one.name) in listed]
+    uncopied = [one for one in left if one.listed_id in listed]
     if len(uncopied) >= MOST_UNCOPIED:
         raise BackupNotMade(
             f"{len(uncopied)} backups that this rule had made have no verified copy yet, so no other is asked for.",
@@ -202,7 +212,7 @@ def check_quota(backups: Iterable[Backup], made: Iterable[MadeBackup], most_a_da
         for backup in backups
         if not backup.automatic and backup.taken_at is not None and now - backup.taken_at < DAY
     }
-    ours = {one.backup_id or one.name: one.asked_at for one in made if now - one.asked_at < DAY}
+    ours = {one.listed_id: one.asked_at for one in made if now - one.asked_at < DAY}
     of_the_day = {**ours, **listed}
     if len(of_the_day) < most_a_day:
         return

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 
 from rdbkeeper.domain.backup import Backup, Instance
-from rdbkeeper.domain.backup_first import is_anothers
+from rdbkeeper.domain.backup_first import ids_of_others
 from rdbkeeper.domain.catalog import CatalogEntry, Level
 from rdbkeeper.domain.cycle import Cycle
 from rdbkeeper.domain.outcome import Outcome
@@ -69,7 +69,7 @@ class ShowRules:
         backups = _find_backups(self.context, rule, instance)
         catalog = self.context.adapters.vault(rule.vault).catalog(rule.place.path)
         own = made_tag(self.context.fleet.stack.stack, rule.name)
-        others = {one.backup_id for one in backups if is_anothers(one, own, now)}
+        others = ids_of_others(backups, own, now)
         selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, made_by_others=others)
         # Retention comes after copying, so it decides with what will have been copied.
         copied = [CatalogEntry(backup.copy_id, Level.VERIFIED) for backup in selection.to_copy]

@@ -38,12 +38,11 @@ class RemoveMadeBackups:
             return {}
         for made in every:
             try:
-                backup_id = made.backup_id or made.name
-                if backup_id in verified:
+                if made.listed_id in verified:
                     # On record before the provider is asked: the copy may go before it answers.
                     self._settle(rule, self._note_verified(rule, made))
                 else:
-                    was_verified = made.is_verified and backup_id not in to_copy
+                    was_verified = made.is_verified and made.listed_id not in to_copy
                     self._settle(rule, replace(made, is_verified=was_verified))
             except RdbkeeperError as error:
                 self._tell_that_it_is_left(f"The backup {made.name}", error)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from rdbkeeper.domain.backup import Backup, BackupState, Instance
-from rdbkeeper.domain.backup_first import is_anothers
+from rdbkeeper.domain.backup_first import ids_of_others
 from rdbkeeper.domain.catalog import Catalog
 from rdbkeeper.domain.errors import BackupGone, InstanceNotFound, RdbkeeperError
 from rdbkeeper.domain.live_backup import plan_live_backup
@@ -62,7 +62,7 @@ class BackupList:
         if rule.backup_first is None and not rule.has_moved and all(one.automatic for one in backups):
             return backups
         every = self.context.runs.made_backups(rule.name)
-        self._made_ids = frozenset(one.backup_id or one.name for one in every)
+        self._made_ids = frozenset(one.listed_id for one in every)
         made = {one.backup_id: one for one in every}
         return [
             backup.with_consistency(one.consistency, one.reason) if (one := made.get(backup.backup_id)) else backup
@@ -124,7 +124,7 @@ class ScanStep:
         backups = self._find_backups(rule, instance, catalog, report.started_at)
         now, tried = self.context.clock.now(), frozenset(self.context.request.tried)
         own = made_tag(self.context.stack_name, rule.name)
-        others = {one.backup_id for one in backups if is_anothers(one, own, now)}
+        others = ids_of_others(backups, own, now)
         selection = select(backups, catalog, rule.retention, rule.cycle.time_zone, now, tried, past.failed, others)
         self.clean_up.finish_removals(rule, catalog)
         if past.is_first_of_day:
